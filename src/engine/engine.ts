@@ -1,0 +1,76 @@
+/**
+ * The engine's port: bytes of the PostgreSQL protocol in, bytes out, over many sessions, whoever
+ * serves them (PGlite in a worker, later an external PostgreSQL). It knows roles by OID and users
+ * by id and nothing of SQL, doors or keys.
+ *
+ *   unit    whole frontend messages up to and including Query, Sync or Flush. It runs undivided.
+ *   session a caller's sequence of units. It owns the engine from an extended message until
+ *           Sync's ReadyForQuery, and while that says T (in transaction) or E (failed one).
+ *   lease   that ownership; others wait. It has deadlines.
+ */
+
+/** Who a unit runs as. Enforced below SQL: nothing in the unit can change it. */
+export interface Identity {
+  /** OID of the PostgreSQL role whose rights apply. */
+  readonly roleOid: number
+  /** What `kalam.uid()` answers. Empty for the system. */
+  readonly userId: string
+  /** Runs in read-only transactions. */
+  readonly readOnly: boolean
+}
+
+/** The system itself: the bootstrap superuser. Never for a statement that came through a door. */
+export const systemIdentity: Identity = Object.freeze({ roleOid: 10, userId: '', readOnly: false })
+
+export interface Unit {
+  /** Frontend messages; the last is Query, Sync or Flush. Not to be changed afterwards. */
+  readonly bytes: Uint8Array
+  readonly identity: Identity
+  /** PostgreSQL's search_path, as SQL text: quoted where needed. */
+  readonly searchPath: string
+  /** Longest it may run, in ms from the moment it starts; then it ends with 57014. */
+  readonly timeoutMs: number
+  /** Longest it may wait for the engine, in ms; then LEASE_TIMEOUT. */
+  readonly waitMs: number
+  /** Largest answer in bytes; past it the unit is cancelled: RESULT_TOO_LARGE. */
+  readonly replyBytesMax: number
+}
+
+/**
+ * What came back: whole backend messages, ReadyForQuery last (unless the unit ended in Flush).
+ * ErrorResponse messages are inside; a rejection means the unit did not run to its end.
+ * Durable: when it arrives, all it tells of survives a power cut (engine.durability = fsync).
+ */
+export type Reply = Uint8Array
+
+/** A caller's own sequence of units. At most one unit of it runs or waits at a time. */
+export interface Session {
+  /** Errors: LEASE_TIMEOUT, OVERLOADED, STATEMENT_TIMEOUT, CANCELLED, RESULT_TOO_LARGE, TRANSACTION_TIMEOUT, ENGINE_RESTARTED, UNAVAILABLE. */
+  run(unit: Unit): Promise<Reply>
+  /** Takes the engine for this session alone until `close`. Errors: LEASE_TIMEOUT, OVERLOADED. */
+  hold(waitMs: number): Promise<void>
+  /** Ends what runs, with 57014. Nothing happens if nothing runs. */
+  cancel(): void
+  /** Rolls back what is open, drops what the session made (temporary tables, settings, cursors, prepared statements) and frees the engine. Safe twice. */
+  close(): Promise<void>
+}
+
+export interface Engine {
+  /** Runs a unit that needs no session: it must end with ReadyForQuery I. Errors as in `Session.run`. */
+  run(unit: Unit): Promise<Reply>
+  /** Ends a unit given to `run`, waiting or running. Nothing happens if it has ended. */
+  cancel(unit: Unit): void
+  openSession(): Session
+  /** Grows by one with each restart; prepared statements and sessions of an older generation are gone. */
+  readonly generation: number
+  readonly status: EngineStatus
+  /** Called after each restart, when the engine answers again. */
+  onRestart(listener: () => void): void
+  close(): Promise<void>
+}
+
+export type EngineStatus =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'restarting'; readonly cause: string }
+  | { readonly kind: 'failed'; readonly cause: string }
+  | { readonly kind: 'closed' }

@@ -1,0 +1,28 @@
+import type { Identity } from './engine.js'
+
+/** A column of a result, as PostgreSQL's RowDescription gives it. */
+export interface Column {
+  readonly name: string
+  /** OID of the type; of a domain, its base type. */
+  readonly typeOid: number
+}
+
+/** Where and as whom a statement runs. */
+export interface Scope {
+  readonly identity: Identity
+  readonly searchPath: string
+  readonly timeoutMs: number
+  readonly waitMs: number
+  readonly replyBytesMax: number
+}
+
+/** A statement's result as it came over the protocol: rows are not decoded. */
+export interface RawResult {
+  readonly columns: readonly Column[]
+  /** Whole backend messages; the DataRow ('D') messages among them are the rows, in text format. */
+  readonly frames: Uint8Array
+  /** PostgreSQL's command tag without its numbers: `INSERT`, `CREATE TABLE`. */
+  readonly command: string
+  /** Rows returned or affected. */
+  readonly rowCount: number
+}
