@@ -7,7 +7,8 @@ import { rmSync } from 'node:fs'
 const require = createRequire(import.meta.url)
 const root = new URL('..', import.meta.url)
 
-if (process.argv.includes('--clean')) rmSync(new URL('dist', root), { recursive: true, force: true })
+if (process.argv.includes('--clean'))
+  rmSync(new URL('dist', root), { recursive: true, force: true })
 execFileSync(process.execPath, [require.resolve('typescript/bin/tsc'), '-p', 'tsconfig.json'], {
   cwd: root,
   stdio: 'inherit',

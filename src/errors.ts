@@ -45,7 +45,12 @@ export class DbError extends Error {
 
   /** The same error with more known about it. */
   with(fields: ErrorFields): DbError {
-    return new DbError(this.code, this.message, { ...this.fields, ...fields }, { cause: this.cause })
+    return new DbError(
+      this.code,
+      this.message,
+      { ...this.fields, ...fields },
+      { cause: this.cause },
+    )
   }
 }
 

@@ -1,0 +1,80 @@
+/**
+ * The one port every door calls: authenticate a key, run SQL as its owner, stream a result.
+ * It knows nothing of HTTP, sockets or JSON text; results carry PostgreSQL's own row messages.
+ */
+import type { Role } from '../dialect/roles.js'
+import type { Identity } from '../engine/engine.js'
+import type { ResultColumn } from '../protocol/type-info.js'
+
+/** Who asks, as proven by a key. */
+export interface Caller {
+  readonly userId: string
+  readonly name: string
+  readonly role: Role
+  /** Id of the key that was shown. */
+  readonly keyId: string
+  /** The key may only read. */
+  readonly readOnly: boolean
+  readonly identity: Identity
+}
+
+/** A parameter: text is passed as it is; `json` holds the source text of a JSON object, array or number. */
+export type Parameter = null | boolean | string | { readonly json: string }
+
+export interface SqlRequest {
+  /** One statement or several, separated by semicolons. */
+  readonly sql: string
+  /** For each statement, its `$1, $2, …`. */
+  readonly parameters: readonly (readonly Parameter[])[]
+  /** First schema that unqualified names are looked up in; `public` follows. */
+  readonly namespace?: string | undefined
+  /** All statements as one transaction. */
+  readonly transaction: boolean
+  /** Makes a repeat answer with the first outcome. 1–255 characters. */
+  readonly idempotencyKey?: string | undefined
+}
+
+export interface StatementOutcome {
+  /** PostgreSQL's command tag without numbers, or KalamDB's: `CREATE USER`. */
+  readonly command: string
+  readonly columns: readonly ResultColumn[]
+  /** Whole backend messages; the DataRow ('D') messages among them are the rows, in text format. */
+  readonly frames: Uint8Array
+  /** Rows returned or affected. */
+  readonly rowCount: number
+}
+
+export interface SqlOutcome {
+  readonly results: readonly StatementOutcome[]
+  /** The outcome is that of an earlier request with the same Idempotency-Key. */
+  readonly replayed: boolean
+}
+
+/** Parts of a streamed result, in this order: one `columns`, any number of `rows`, one `end`. */
+export type StreamPart =
+  | { readonly kind: 'columns'; readonly columns: readonly ResultColumn[] }
+  | { readonly kind: 'rows'; readonly frames: Uint8Array }
+  | { readonly kind: 'end'; readonly command: string; readonly rowCount: number }
+
+export interface Health {
+  readonly ready: boolean
+  /** `ready`, or why not: one of `starting`, `restarting`, `failed`, `stopping`. */
+  readonly state: string
+}
+
+export interface Database {
+  /** Errors: UNAUTHORIZED, RATE_LIMITED (`retryAfterS`), UNAVAILABLE. */
+  authenticate(key: string): Promise<Caller>
+  /**
+   * Runs the statements in order. The first error stops; its `statement`, `position`, `line` and
+   * `column` refer to `request.sql`. Aborting cancels what runs. Errors: any of protocol/error-code.
+   */
+  run(caller: Caller, request: SqlRequest, signal: AbortSignal): Promise<SqlOutcome>
+  /**
+   * One statement's rows, a bounded piece at a time. The engine is not held between pieces, so a
+   * slow reader holds nobody. Return the iterator (or abort) to stop early.
+   */
+  stream(caller: Caller, request: SqlRequest, signal: AbortSignal): AsyncIterable<StreamPart>
+  readonly health: Health
+  close(): Promise<void>
+}

@@ -1,0 +1,74 @@
+/**
+ * What the dialect makes of SQL text: for each statement a checked plan. Pure: no engine, no
+ * catalog, no clock. The same text, role and read-only flag always give the same plans, so they
+ * are cached.
+ */
+import type { Role } from './roles.js'
+
+/** What the text becomes before PostgreSQL sees it: splices into the statement, never a deparse. */
+export interface Splice {
+  /** First UTF-16 index in the statement's text that is replaced. */
+  readonly start: number
+  /** Index after the last one replaced; equal to `start` for an insertion. */
+  readonly end: number
+  /** The new text, or the KalamDB user whose PostgreSQL role goes here. */
+  readonly text: string | { readonly roleOfUser: string }
+}
+
+/** Where a statement stands in the caller's text. */
+export interface Place {
+  /** UTF-16 index of its first character in the request's SQL. */
+  readonly start: number
+  readonly end: number
+}
+
+/** A statement that PostgreSQL runs. */
+export interface SqlPlan {
+  readonly kind: 'sql'
+  readonly place: Place
+  /** The statement as written, without its semicolon. */
+  readonly text: string
+  readonly splices: readonly Splice[]
+  /** BEGIN/START, COMMIT/END, ROLLBACK; savepoints and all else are `none`. */
+  readonly transaction: 'begin' | 'commit' | 'rollback' | 'none'
+  /** Needs the same session as its neighbours: SET, temporary tables, cursors, DO, CALL, lastval(), transaction control … */
+  readonly stateful: boolean
+  /** Returns rows and changes nothing that the parser can see: may be streamed through a cursor. */
+  readonly query: boolean
+  /** May change what other statements' plans or types mean: DDL. */
+  readonly ddl: boolean
+  /** Number of the highest `$n` used; 0 for none. */
+  readonly parameterCount: number
+}
+
+/** A KalamDB statement, carried out by the catalog. */
+export type KalamPlan = { readonly place: Place } & (
+  | {
+      readonly kind: 'create-user'
+      readonly name: string
+      readonly role: Role
+      readonly ifNotExists: boolean
+    }
+  | { readonly kind: 'drop-user'; readonly name: string; readonly ifExists: boolean }
+  | { readonly kind: 'alter-user-role'; readonly name: string; readonly role: Role }
+  | { readonly kind: 'rotate-key'; readonly name: string }
+  | {
+      readonly kind: 'create-key'
+      readonly name: string
+      /** A PostgreSQL interval, checked by the catalog. */
+      readonly expires?: string | undefined
+      readonly readOnly: boolean
+    }
+  | { readonly kind: 'revoke-key'; readonly id: string }
+  | { readonly kind: 'show-config' }
+)
+
+/** `EXECUTE AS 'alice' (statement)`. */
+export interface ExecuteAsPlan {
+  readonly kind: 'execute-as'
+  readonly place: Place
+  readonly name: string
+  readonly inner: SqlPlan
+}
+
+export type Plan = SqlPlan | KalamPlan | ExecuteAsPlan
