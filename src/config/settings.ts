@@ -1,0 +1,433 @@
+/**
+ * Every setting of the server, once. config.toml, the environment variables, the bounds, the
+ * types and docs/settings.md are all made from this table. Times are ms and sizes bytes unless the
+ * name says otherwise.
+ */
+import { boolean, choice, integer, list, text, type Setting } from './setting.js'
+
+const KiB = 1024
+const MiB = 1024 * KiB
+const GiB = 1024 * MiB
+const minuteMs = 60_000
+const hourMs = 60 * minuteMs
+const dayMs = 24 * hourMs
+
+export const sections = {
+  server: {
+    description: 'Where the server listens and keeps its data.',
+    settings: {
+      host: text({
+        default: '127.0.0.1',
+        pattern: /^[^\s/]+$/u,
+        expects: 'an address or a host name',
+        description: 'Address to listen on; `0.0.0.0` for all.',
+      }),
+      port: integer({
+        default: 2900,
+        min: 0,
+        max: 65_535,
+        description: 'TCP port to listen on; 0 takes a free one.',
+      }),
+      data_dir: text({
+        default: './data/kalamdb',
+        pattern: /^[^\0\r\n]+$/u,
+        expects: 'the path of a folder',
+        description: 'Folder that holds the database. One server at a time can open it.',
+      }),
+      tls_cert: text({
+        default: '',
+        description:
+          'File with the certificate chain (PEM). Together with `tls_key` it turns on TLS.',
+      }),
+      tls_key: text({
+        default: '',
+        description: 'File with the private key (PEM) of `tls_cert`.',
+      }),
+      shutdown_timeout_ms: integer({
+        default: 10_000,
+        min: 0,
+        max: 10 * minuteMs,
+        unit: 'ms',
+        description:
+          'How long running requests may take to finish once the server is told to stop.',
+      }),
+    },
+  },
+  engine: {
+    description: 'The SQL engine.',
+    settings: {
+      kind: choice({
+        default: 'pglite',
+        choices: ['pglite'],
+        description: 'Which PostgreSQL serves: `pglite`, embedded in the server.',
+      }),
+      durability: choice({
+        default: 'fsync',
+        choices: ['fsync', 'os'],
+        description:
+          '`fsync`: an acknowledged write survives a power cut. ' +
+          '`os`: it survives the end of the process only.',
+      }),
+      statement_timeout_ms: integer({
+        default: 30_000,
+        min: 1,
+        max: dayMs,
+        unit: 'ms',
+        description: 'Longest a statement may run; then it ends with STATEMENT_TIMEOUT.',
+      }),
+      transaction_timeout_ms: integer({
+        default: 5_000,
+        min: 1,
+        max: dayMs,
+        unit: 'ms',
+        description:
+          'Longest a transaction of several statements may hold the engine, ' +
+          'which everybody else waits for.',
+      }),
+      idle_transaction_timeout_ms: integer({
+        default: 1_000,
+        min: 1,
+        max: dayMs,
+        unit: 'ms',
+        description: 'Longest a transaction may hold the engine without running anything.',
+      }),
+      lease_wait_ms: integer({
+        default: 10_000,
+        min: 1,
+        max: dayMs,
+        unit: 'ms',
+        description: 'Longest a request waits for the engine; then it ends with LEASE_TIMEOUT.',
+      }),
+      queue_max: integer({
+        default: 10_000,
+        min: 1,
+        max: 1_000_000,
+        unit: 'requests',
+        description: 'Most requests that wait for the engine; one more ends with OVERLOADED.',
+      }),
+      extensions: list({
+        default: [],
+        pattern: /^[a-z][a-z0-9_-]{0,62}$/u,
+        expects: 'a list of extension names',
+        max: 32,
+        description:
+          'PostgreSQL extensions to load, of those PGlite ships: ' +
+          '`vector`, `pg_trgm`, `pgcrypto`, `citext`, …',
+      }),
+      shared_buffers_bytes: integer({
+        default: 128 * MiB,
+        min: 16 * MiB,
+        max: 1 * GiB,
+        unit: 'bytes',
+        description: "The engine's page cache. It is part of the server's memory from the start.",
+      }),
+      plan_cache_entries: integer({
+        default: 2_000,
+        min: 16,
+        max: 100_000,
+        unit: 'statements',
+        description: 'Prepared statements kept in the engine, about 4 KiB each.',
+      }),
+      stack_mb: integer({
+        default: 64,
+        min: 32,
+        max: 1_024,
+        unit: 'MiB',
+        description:
+          "Stack of the engine's thread. " +
+          'Below 32, deep recursion would end the engine instead of the statement.',
+      }),
+      start_timeout_ms: integer({
+        default: 2 * minuteMs,
+        min: 1_000,
+        max: hourMs,
+        unit: 'ms',
+        description:
+          'Longest the engine may take to open the data folder, crash recovery included.',
+      }),
+      cancel_grace_ms: integer({
+        default: 2_000,
+        min: 10,
+        max: minuteMs,
+        unit: 'ms',
+        description: 'Longest a cancelled statement may go on; then the engine is restarted.',
+      }),
+      restarts_max: integer({
+        default: 5,
+        min: 0,
+        max: 1_000,
+        unit: 'restarts',
+        description:
+          'Most restarts of a failed engine within `restart_window_ms`; then the server stops.',
+      }),
+      restart_window_ms: integer({
+        default: minuteMs,
+        min: 1_000,
+        max: dayMs,
+        unit: 'ms',
+        description: 'Time within which restarts are counted.',
+      }),
+      checkpoint_wal_bytes: integer({
+        default: 64 * MiB,
+        min: 16 * MiB,
+        max: 16 * GiB,
+        unit: 'bytes',
+        description:
+          'Write-ahead log after which a checkpoint is made. ' +
+          'More means fewer checkpoints, more disk and a longer recovery.',
+      }),
+      upkeep_interval_ms: integer({
+        default: 10_000,
+        min: 100,
+        max: hourMs,
+        unit: 'ms',
+        description: 'How often the server looks whether a table needs VACUUM or ANALYZE.',
+      }),
+      vacuum_changes_min: integer({
+        default: 10_000,
+        min: 1,
+        max: 1_000_000_000,
+        unit: 'rows',
+        description:
+          'Changed rows of a table after which it is vacuumed and analysed, at the least.',
+      }),
+      freeze_age_max: integer({
+        default: 200_000_000,
+        min: 100_000,
+        max: 1_000_000_000,
+        unit: 'transactions',
+        description: 'Age at which a table is frozen, well before transaction numbers come round.',
+      }),
+    },
+  },
+  sql: {
+    description: 'How SQL text is read.',
+    settings: {
+      parse_cache_entries: integer({
+        default: 5_000,
+        min: 1,
+        max: 1_000_000,
+        unit: 'texts',
+        description: 'Parsed SQL texts that are remembered.',
+      }),
+      parse_cache_bytes: integer({
+        default: 32 * MiB,
+        min: 64 * KiB,
+        max: 1 * GiB,
+        unit: 'bytes',
+        description: 'Most text that the remembered SQL may amount to.',
+      }),
+    },
+  },
+  http: {
+    description: 'The SQL API over HTTP.',
+    settings: {
+      body_bytes_max: integer({
+        default: 16 * MiB,
+        min: 1 * KiB,
+        max: 512 * MiB,
+        unit: 'bytes',
+        description: 'Largest request body; a larger one is answered with 413.',
+      }),
+      result_bytes_max: integer({
+        default: 64 * MiB,
+        min: 1 * KiB,
+        max: 1 * GiB,
+        unit: 'bytes',
+        description: 'Largest result held in memory for one request; stream larger ones.',
+      }),
+      parameters_max: integer({
+        default: 32_767,
+        min: 0,
+        max: 65_535,
+        unit: 'parameters',
+        description: 'Most parameters of one statement.',
+      }),
+      statements_max: integer({
+        default: 10_000,
+        min: 1,
+        max: 1_000_000,
+        unit: 'statements',
+        description: 'Most statements in one request.',
+      }),
+      stream_piece_rows: integer({
+        default: 1_000,
+        min: 1,
+        max: 1_000_000,
+        unit: 'rows',
+        description: 'Rows that a streamed result reads from the engine at a time.',
+      }),
+      stream_piece_bytes: integer({
+        default: 4 * MiB,
+        min: 1 * KiB,
+        max: 256 * MiB,
+        unit: 'bytes',
+        description: 'Most bytes of a streamed result that wait for a slow reader.',
+      }),
+      stream_idle_timeout_ms: integer({
+        default: minuteMs,
+        min: 100,
+        max: dayMs,
+        unit: 'ms',
+        description:
+          'Longest a reader of a streamed result may take nothing; then the stream ends.',
+      }),
+      idempotency_retention_hours: integer({
+        default: 24,
+        min: 1,
+        max: 24 * 365,
+        unit: 'hours',
+        description: 'How long the outcome under an Idempotency-Key is kept.',
+      }),
+      idempotency_bytes_max: integer({
+        default: 1 * MiB,
+        min: 1 * KiB,
+        max: 64 * MiB,
+        unit: 'bytes',
+        description: 'Largest outcome that can be kept under an Idempotency-Key.',
+      }),
+    },
+  },
+  auth: {
+    description: 'Users and keys.',
+    settings: {
+      allow_localhost: boolean({
+        default: true,
+        description:
+          'Write a token at start that lets the CLI act as `root` on this machine without a key.',
+      }),
+      bootstrap_user: text({
+        default: 'root',
+        pattern: /^[^\p{Cc}]{1,63}$/u,
+        expects: 'a user name of 1 to 63 characters',
+        description: 'Admin that `bootstrap_apikey` belongs to; made at start if there is none.',
+      }),
+      bootstrap_apikey: text({
+        default: '',
+        pattern: /^kal_[A-Za-z0-9_-]{43}$/u,
+        expects: '`kal_` and 43 characters of base64url',
+        secret: true,
+        description:
+          'Key to accept from the first start on: `kal_` and 32 random bytes in base64url. ' +
+          'Taking it away revokes it at the next start.',
+      }),
+      key_cache_entries: integer({
+        default: 10_000,
+        min: 1,
+        max: 1_000_000,
+        unit: 'keys',
+        description: 'Keys that are remembered between requests.',
+      }),
+    },
+  },
+  limits: {
+    description: 'What one key may use.',
+    settings: {
+      requests_per_second_per_key: integer({
+        default: 0,
+        min: 0,
+        max: 1_000_000,
+        unit: 'requests/s',
+        description: 'Requests per second that a key may make in the long run; 0 for any number.',
+      }),
+      burst_requests_per_key: integer({
+        default: 100,
+        min: 1,
+        max: 1_000_000,
+        unit: 'requests',
+        description: 'Requests that a key may make at once before the rate counts.',
+      }),
+    },
+  },
+  cors: {
+    description: 'Which web pages may call the server.',
+    settings: {
+      allowed_origins: list({
+        default: [
+          'http://localhost:*',
+          'http://127.0.0.1:*',
+          'https://localhost:*',
+          'https://127.0.0.1:*',
+        ],
+        pattern:
+          /^(?:\*|[a-z][a-z0-9+.-]*:\/\/(?:\[[0-9a-f:.]+\]|[^\s/:*,[\]]+)(?::(?:\*|\d{1,5}))?)$/iu,
+        expects: 'a list of origins such as https://app.example.com or http://localhost:*',
+        max: 1_000,
+        description:
+          'Origins that browsers may call from; `:*` is any port, a lone `*` any origin.',
+      }),
+    },
+  },
+  metrics: {
+    description: 'Figures for Prometheus at `GET /metrics`.',
+    settings: {
+      enabled: boolean({ default: true, description: 'Whether `GET /metrics` answers.' }),
+      require_key: boolean({
+        default: false,
+        description: 'Whether `GET /metrics` needs a key.',
+      }),
+    },
+  },
+  log: {
+    description: 'What the server writes to standard output.',
+    settings: {
+      level: choice({
+        default: 'info',
+        choices: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+        description: 'Least important messages that are written.',
+      }),
+      format: choice({
+        default: 'auto',
+        choices: ['auto', 'json', 'text'],
+        description: '`json`: one object a line; `text`: for people; `auto`: `text` on a terminal.',
+      }),
+      slow_statement_ms: integer({
+        default: 1_000,
+        min: 0,
+        max: dayMs,
+        unit: 'ms',
+        description:
+          'Statements that take longer are logged, without their parameters; 0 for none.',
+      }),
+    },
+  },
+} as const satisfies Record<string, Section>
+
+export interface Section {
+  readonly description: string
+  readonly settings: Readonly<Record<string, Setting<unknown>>>
+}
+
+type Sections = typeof sections
+type ValueOf<S> = S extends Setting<infer T> ? T : never
+
+/** All settings of a running server; deeply frozen. */
+export type Config = {
+  readonly [S in keyof Sections]: {
+    readonly [K in keyof Sections[S]['settings']]: ValueOf<Sections[S]['settings'][K]>
+  }
+}
+
+/** A setting with its place in the table. */
+export interface NamedSetting {
+  readonly section: string
+  readonly name: string
+  /** `server.port`. */
+  readonly key: string
+  /** `KALAMDB_SERVER_PORT`. */
+  readonly variable: string
+  readonly setting: Setting<unknown>
+}
+
+/** Every setting, in the order of the table. */
+export function allSettings(): readonly NamedSetting[] {
+  return Object.entries<Section>(sections).flatMap(([section, { settings }]) =>
+    Object.entries(settings).map(([name, setting]) => ({
+      section,
+      name,
+      key: `${section}.${name}`,
+      variable: `KALAMDB_${section}_${name}`.toUpperCase(),
+      setting,
+    })),
+  )
+}
