@@ -112,7 +112,7 @@ export const sections = {
         max: 32,
         description:
           'PostgreSQL extensions to load, of those PGlite ships: ' +
-          '`vector`, `pg_trgm`, `pgcrypto`, `citext`, …',
+          '`vector`, `pg_trgm`, `pgcrypto`, `citext` and others.',
       }),
       shared_buffers_bytes: integer({
         default: 128 * MiB,
