@@ -1,0 +1,55 @@
+/** `npm run bench [name] [-- --quick --json --profile]`: runs one bench, or all of them. */
+import { mkdirSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import type { Bench, BenchReport } from './result.js'
+import { sqlBench } from './sql/sql-bench.js'
+
+const benches: readonly Bench[] = [sqlBench]
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    profile: { type: 'boolean', default: false },
+  },
+})
+await main()
+
+async function main(): Promise<void> {
+  const chosen = benches.filter(({ name }) => positionals.length === 0 || positionals[0] === name)
+  if (chosen.length === 0) throw new Error(`no such bench; there are: ${names()}`)
+  for (const bench of chosen) await runOne(bench)
+}
+
+function names(): string {
+  return benches.map(({ name }) => name).join(', ')
+}
+
+async function runOne(bench: Bench): Promise<void> {
+  const profileFolder = values.profile ? `profiles/${bench.name}` : undefined
+  if (profileFolder !== undefined) mkdirSync(profileFolder, { recursive: true })
+  const say = (line: string) => void process.stderr.write(`${line}\n`)
+  say(bench.question)
+  const report = await bench.run({ quick: values.quick, profileFolder, say })
+  process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : tableOf(report))
+}
+
+function tableOf({ machine, versions, results, budgets }: BenchReport): string {
+  const cells = results.map((line) => [
+    line.case,
+    line.unit,
+    String(line.median),
+    `${line.min}–${line.max}`,
+    line.ratio === undefined ? '' : String(line.ratio),
+  ])
+  const rows = [['case', 'unit', 'median', 'min–max', 'ratio'], ...cells]
+  const widths = [0, 1, 2, 3, 4].map((at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)))
+  const lines = rows.map((row) => row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  '))
+  const kept = budgets.map(({ name, atLeast, got }) => {
+    const verdict = got >= atLeast ? 'holds' : 'MISSED'
+    return `budget ${verdict}: ${name}: ${got.toPrecision(4)}, at least ${atLeast}`
+  })
+  const used = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
+  return [machine, used.join(', '), '', ...lines, '', ...kept, ''].join('\n')
+}
