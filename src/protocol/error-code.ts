@@ -20,6 +20,8 @@ export const errorCodes = {
   /** No such path, user, key or table. */
   NOT_FOUND: { status: 404, sqlState: '42704', retry: false },
   METHOD_NOT_ALLOWED: { status: 405, sqlState: '08P01', retry: false },
+  /** The body's Content-Type is not one the path takes. */
+  UNSUPPORTED_MEDIA_TYPE: { status: 415, sqlState: '08P01', retry: false },
   /** Unique, foreign key, check, exclusion or not-null constraint. */
   CONSTRAINT_VIOLATION: { status: 409, sqlState: '23000', retry: false },
   /** It exists already. */
