@@ -14,6 +14,8 @@ export interface ErrorFields {
   readonly column?: number | undefined
   /** PostgreSQL's CONTEXT: the calling functions, innermost first. */
   readonly where?: string | undefined
+  /** The function in PostgreSQL's source that raised it. */
+  readonly routine?: string | undefined
   /** Index of the failed statement in the request, from 0. */
   readonly statement?: number | undefined
   /** Seconds after which a retry makes sense. */

@@ -55,12 +55,21 @@ export interface Session {
   close(): Promise<void>
 }
 
+export interface SessionOptions {
+  /** Longest the session may hold the engine in one go, in ms; else the engine's default. */
+  readonly leaseMs?: number
+  /** Longest it may hold the engine without running anything, in ms; else the engine's default. */
+  readonly idleMs?: number
+  /** False spares the clean-up at `close`: nothing was run that outlives a transaction. */
+  readonly leavesState?: boolean
+}
+
 export interface Engine {
   /** Runs a unit that needs no session: it must end with ReadyForQuery I. Errors as in `Session.run`. */
   run(unit: Unit): Promise<Reply>
   /** Ends a unit given to `run`, waiting or running. Nothing happens if it has ended. */
   cancel(unit: Unit): void
-  openSession(): Session
+  openSession(options?: SessionOptions): Session
   /** Grows by one with each restart; prepared statements and sessions of an older generation are gone. */
   readonly generation: number
   readonly status: EngineStatus

@@ -1,0 +1,351 @@
+/**
+ * The one file that knows PGlite's insides: it opens the database, feeds it frontend messages,
+ * takes the backend's, sets who they run as, and tells a failed statement from a dead engine.
+ * What it uses beyond PGlite's public API is listed in `internals` and checked at start.
+ */
+import { PGlite } from '@electric-sql/pglite'
+import type { Extensions, PGliteOptions } from '@electric-sql/pglite'
+import type { Identity } from '../engine.js'
+import type { CancelFlags } from './cancel-flags.js'
+import { DurableFs, type DurableFsOptions } from './durable-fs.js'
+
+/** Emscripten's and PGlite's own functions and addresses; PGlite 0.5.16, `postgresMod.ts`, `pglitec.c`. */
+interface Internals {
+  readonly HEAPU8: Uint8Array
+  readonly _QueryCancelPending: number
+  readonly _InterruptPending: number
+  _SetUserIdAndSecContext(roleOid: number, securityContext: number): void
+  _SetConfigOption(name: number, value: number, context: number, source: number): void
+  _PostgresMainLoopOnce(): void
+  _PostgresMainLongJmp(): void
+  _PostgresSendReadyForQueryIfNecessary(): void
+  _pgl_pq_flush(): void
+  _pq_buffer_remaining_data(): number
+  _pgl_set_rw_cbs(read: number, write: number): void
+  _malloc(bytes: number): number
+  stackSave(): number
+  stackRestore(pointer: number): void
+  addFunction(callback: (pointer: number, length: number) => number, signature: string): number
+}
+
+const internals = [
+  'HEAPU8',
+  '_QueryCancelPending',
+  '_InterruptPending',
+  '_SetUserIdAndSecContext',
+  '_SetConfigOption',
+  '_PostgresMainLoopOnce',
+  '_PostgresMainLongJmp',
+  '_PostgresSendReadyForQueryIfNecessary',
+  '_pgl_pq_flush',
+  '_pq_buffer_remaining_data',
+  '_pgl_set_rw_cbs',
+  '_malloc',
+  'stackSave',
+  'stackRestore',
+  'addFunction',
+] as const satisfies readonly (keyof Internals)[]
+
+/** PostgreSQL's error recovery, as PGlite throws it (`POSTGRES_MAIN_LONGJMP`). */
+const longJumpStatus = 100
+/** miscadmin.h: the user id holds for this call and SQL may not change it. */
+const securityLocalUserIdChange = 1
+const bootstrapSuperuserOid = 10
+/** guc.h: contexts and source that say who sets a setting. */
+const guc = { postmaster: 1, userSet: 6, sourceSession: 13 } as const
+/** A postmaster-level setting that SQL can read but not set; see ADR 0003. */
+const identitySetting = 'bonjour_name'
+
+const tagQuery = 0x51
+const tagReadyForQuery = 0x5a
+
+/** `I` idle, `T` in a transaction, `E` in a failed one; `none` where the unit ended in Flush. */
+export type TransactionStatus = 'I' | 'T' | 'E' | 'none'
+
+export interface BackendReply {
+  readonly bytes: Uint8Array
+  readonly status: TransactionStatus
+  /** The answer passed `replyBytesMax`, so the unit was cancelled. */
+  readonly tooLarge: boolean
+}
+
+/** The engine cannot be trusted any more: it must be started again. */
+export class BackendDead extends Error {}
+
+export interface BackendOptions extends DurableFsOptions {
+  readonly sharedBuffersBytes: number
+  readonly walBytesMax: number
+  readonly extensions: Extensions
+  readonly wasmModule: WebAssembly.Module | undefined
+  readonly onStderr: (line: string) => void
+}
+
+export class Backend {
+  readonly #pglite: PGlite
+  readonly #module: Internals
+  readonly #names: ReadonlyMap<string, number>
+  readonly #scratch: Scratch
+  #input: Uint8Array = new Uint8Array(0)
+  #inputAt = 0
+  #copyEnded = false
+  #chunks: Uint8Array[] = []
+  #chunkBytes = 0
+  #replyBytesMax = Infinity
+  /** What the settings hold outside transactions; undefined when a transaction may have changed it. */
+  #applied: { userId?: string; searchPath?: string; readOnly?: boolean } = {}
+
+  static async open(options: BackendOptions): Promise<Backend> {
+    const pglite = await PGlite.create({
+      fs: new DurableFs(options),
+      startParams: startParameters(options),
+      extensions: options.extensions,
+      onStderr: (line: string) => {
+        options.onStderr(line)
+        return true
+      },
+      ...(options.wasmModule === undefined ? {} : { pgliteWasmModule: options.wasmModule }),
+    } as PGliteOptions)
+    return new Backend(pglite)
+  }
+
+  private constructor(pglite: PGlite) {
+    this.#pglite = pglite
+    this.#module = checkInternals(pglite.Module)
+    this.#scratch = new Scratch(this.#module)
+    this.#names = new Map(
+      [identitySetting, 'search_path', 'default_transaction_read_only'].map((name) => [
+        name,
+        permanentText(this.#module, name),
+      ]),
+    )
+    const read = this.#module.addFunction((pointer, max) => this.#read(pointer, max), 'ipi')
+    const write = this.#module.addFunction((pointer, length) => this.#write(pointer, length), 'ipi')
+    this.#module._pgl_set_rw_cbs(read, write)
+  }
+
+  /** The memory that holds the cancel flags, for another thread; plain memory cannot be shared. */
+  get cancelFlags(): CancelFlags | undefined {
+    const { HEAPU8, _QueryCancelPending, _InterruptPending } = this.#module
+    const memory: unknown = HEAPU8.buffer
+    if (!(memory instanceof SharedArrayBuffer)) return undefined
+    return { memory, addresses: [_QueryCancelPending, _InterruptPending] }
+  }
+
+  get memoryBytes(): number {
+    return this.#module.HEAPU8.buffer.byteLength
+  }
+
+  clearCancel(): void {
+    this.#module.HEAPU8[this.#module._QueryCancelPending] = 0
+  }
+
+  /**
+   * Runs a unit to its end. Errors of SQL are inside the answer; throws BackendDead when PGlite
+   * trapped, exited, or answered without ReadyForQuery.
+   */
+  run(unit: {
+    readonly bytes: Uint8Array
+    readonly identity: Identity
+    readonly searchPath: string | undefined
+    readonly replyBytesMax: number
+    readonly endsInFlush: boolean
+  }): BackendReply {
+    this.#input = unit.bytes
+    this.#inputAt = 0
+    this.#copyEnded = false
+    this.#chunks = []
+    this.#chunkBytes = 0
+    this.#replyBytesMax = unit.replyBytesMax
+    this.#apply(unit.identity, unit.searchPath)
+    this.#module._SetUserIdAndSecContext(unit.identity.roleOid, securityLocalUserIdChange)
+    try {
+      this.#runMessages()
+    } finally {
+      this.#module._SetUserIdAndSecContext(bootstrapSuperuserOid, 0)
+    }
+    return this.#takeReply(unit.endsInFlush)
+  }
+
+  /** Settings may have been changed by SQL (RESET ALL, a rolled-back transaction): set them anew. */
+  forgetSettings(): void {
+    this.#applied = {}
+  }
+
+  async close(): Promise<void> {
+    await this.#pglite.close()
+  }
+
+  #runMessages(): void {
+    const module = this.#module
+    try {
+      while (this.#inputAt < this.#input.length || module._pq_buffer_remaining_data() > 0) {
+        const stack = module.stackSave()
+        try {
+          module._PostgresMainLoopOnce()
+        } catch (thrown) {
+          module.stackRestore(stack)
+          if ((thrown as { status?: unknown }).status !== longJumpStatus) throw thrown
+          module._PostgresMainLongJmp()
+        }
+      }
+      module._PostgresSendReadyForQueryIfNecessary()
+      module._pgl_pq_flush()
+    } catch (thrown) {
+      throw new BackendDead(describe(thrown), { cause: thrown })
+    }
+  }
+
+  #takeReply(endsInFlush: boolean): BackendReply {
+    const chunks = this.#chunks
+    this.#chunks = []
+    const only = chunks.length === 1 ? chunks[0] : undefined
+    const bytes = only ?? Buffer.concat(chunks)
+    const tooLarge = this.#chunkBytes > this.#replyBytesMax
+    if (endsInFlush) return { bytes, status: 'none', tooLarge }
+    // ReadyForQuery is Z, length 5, status. An engine whose stack overflowed answers without it.
+    const end = bytes.length
+    if (end < 6 || bytes[end - 6] !== tagReadyForQuery || bytes[end - 2] !== 5)
+      throw new BackendDead('answered without ReadyForQuery')
+    const status = String.fromCharCode(bytes[end - 1] ?? 0) as TransactionStatus
+    if (status !== 'I') this.#applied = {}
+    return { bytes, status, tooLarge }
+  }
+
+  /** Setting a value inside a transaction would be undone with it, so unknown values are set again. */
+  #apply(identity: Identity, searchPath: string | undefined): void {
+    const applied = this.#applied
+    if (applied.userId !== identity.userId) {
+      this.#set(identitySetting, identity.userId, guc.postmaster)
+      applied.userId = identity.userId
+    }
+    if (searchPath !== undefined && applied.searchPath !== searchPath) {
+      this.#set('search_path', searchPath, guc.userSet)
+      applied.searchPath = searchPath
+    }
+    if (applied.readOnly !== identity.readOnly) {
+      this.#set('default_transaction_read_only', identity.readOnly ? 'on' : 'off', guc.userSet)
+      applied.readOnly = identity.readOnly
+    }
+  }
+
+  #set(name: string, value: string, context: number): void {
+    const pointer = this.#names.get(name)
+    if (pointer === undefined) throw new Error(`setting ${name} was not prepared`)
+    try {
+      this.#module._SetConfigOption(pointer, this.#scratch.put(value), context, guc.sourceSession)
+    } catch (thrown) {
+      throw new BackendDead(`cannot set ${name}`, { cause: thrown })
+    }
+  }
+
+  #read(pointer: number, max: number): number {
+    if (this.#inputAt >= this.#input.length && !this.#copyEnded) {
+      // Only COPY FROM STDIN reads past a unit: refuse its data, or PostgreSQL would exit.
+      this.#copyEnded = true
+      this.#input = this.#input[0] === tagQuery ? copyFail : copyFailThenSync
+      this.#inputAt = 0
+    }
+    const length = Math.min(max, this.#input.length - this.#inputAt)
+    const end = this.#inputAt + length
+    this.#module.HEAPU8.set(this.#input.subarray(this.#inputAt, end), pointer)
+    this.#inputAt = end
+    return length
+  }
+
+  #write(pointer: number, length: number): number {
+    this.#chunkBytes += length
+    if (this.#chunkBytes > this.#replyBytesMax) this.#cancelHere()
+    // Past the bound by this much only a single row can be: it is not kept.
+    if (this.#chunkBytes <= this.#replyBytesMax + overrunBytesMax)
+      this.#chunks.push(this.#module.HEAPU8.slice(pointer, pointer + length))
+    else this.#keepEnd(pointer, length)
+    return length
+  }
+
+  /** Of what is not kept, ReadyForQuery must still be found at the end. */
+  #keepEnd(pointer: number, length: number): void {
+    const last = this.#module.HEAPU8.slice(pointer, pointer + length)
+    this.#chunks = [last]
+  }
+
+  #cancelHere(): void {
+    const { HEAPU8, _QueryCancelPending, _InterruptPending } = this.#module
+    HEAPU8[_QueryCancelPending] = 1
+    HEAPU8[_InterruptPending] = 1
+  }
+}
+
+/** Rows that PostgreSQL may still send after a cancel asked from inside its output. */
+const overrunBytesMax = 16 * 1024 * 1024
+
+function startParameters(options: BackendOptions): string[] {
+  const settings: Record<string, string> = {
+    fsync: options.durable ? 'on' : 'off',
+    // The one method whose system call reaches the file layer; fdatasync's stub answers 0.
+    wal_sync_method: 'fsync',
+    shared_buffers: `${Math.ceil(options.sharedBuffersBytes / 1024)}kB`,
+    max_wal_size: `${Math.ceil(options.walBytesMax / 1024 / 1024)}MB`,
+    min_wal_size: '48MB',
+    TimeZone: 'UTC',
+    log_min_messages: 'fatal',
+  }
+  return [
+    ...PGlite.defaultStartParams.filter((parameter) => parameter !== '-F' && parameter !== '-O'),
+    ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+  ]
+}
+
+function checkInternals(module: unknown): Internals {
+  const found = module as Partial<Internals>
+  const missing = internals.filter((name) => found[name] === undefined)
+  if (missing.length > 0)
+    throw new Error(`this PGlite lacks ${missing.join(', ')}; KalamDB is made for 0.5.16`)
+  return module as Internals
+}
+
+function describe(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message
+  const status = (thrown as { status?: unknown } | null)?.status
+  return status === undefined ? String(thrown) : `exited with status ${String(status)}`
+}
+
+/** Text that PostgreSQL may keep a pointer to; never freed. */
+function permanentText(module: Internals, text: string): number {
+  const bytes = Buffer.from(`${text}\0`)
+  const pointer = module._malloc(bytes.length)
+  module.HEAPU8.set(bytes, pointer)
+  return pointer
+}
+
+/** One reused piece of PGlite's memory for the text of a setting; PostgreSQL copies it. */
+class Scratch {
+  readonly #module: Internals
+  #pointer = 0
+  #bytes = 0
+
+  constructor(module: Internals) {
+    this.#module = module
+  }
+
+  put(text: string): number {
+    const bytes = Buffer.from(`${text}\0`)
+    if (bytes.length > this.#bytes) {
+      this.#bytes = Math.max(1024, bytes.length * 2)
+      this.#pointer = this.#module._malloc(this.#bytes)
+    }
+    this.#module.HEAPU8.set(bytes, this.#pointer)
+    return this.#pointer
+  }
+}
+
+const copyFail = copyFailMessage('this door cannot send COPY data')
+const copyFailThenSync = Buffer.concat([copyFail, Buffer.from([0x53, 0, 0, 0, 4])])
+
+function copyFailMessage(reason: string): Buffer {
+  const text = Buffer.from(`${reason}\0`)
+  const message = Buffer.alloc(5 + text.length)
+  message.write('f')
+  message.writeInt32BE(4 + text.length, 1)
+  text.copy(message, 5)
+  return message
+}

@@ -1,0 +1,160 @@
+/**
+ * The few words that the engine's two threads share, besides messages: which unit runs, since
+ * when, and for each unit whether it may still be taken back. With them a cancel hits exactly the
+ * unit it means, and a unit is either run or given back, never both.
+ */
+
+/** Units that may be on their way at once; `engine.queue_max` must stay below. */
+export const unitSlots = 65_536
+
+const word = {
+  /** 1 while a thread reads or writes the words below together. */
+  lock: 0,
+  /** Serial of the unit that runs; 0 for none. */
+  running: 1,
+  /** When it began, in ms of `Date.now()` modulo 2^31. */
+  startedAt: 2,
+  /** Serial of the lease that is held, 0 for none; when it began; whether it has a deadline. */
+  leaseStartedAt: 3,
+  leaseHeld: 4,
+  /** KiB of WAL written since the last checkpoint. */
+  walKib: 5,
+  /** Group commits done, and microseconds the last one took. */
+  syncs: 6,
+  syncMicros: 7,
+  /** Units run, modulo 2^32. */
+  units: 8,
+  /** Pages of 64 KiB that PGlite's memory has. */
+  memoryPages: 9,
+  count: 16,
+} as const
+
+const slotWaiting = 0
+const slotTaken = 1
+const slotGivenBack = 2
+
+/** Milliseconds that fit a signed 32-bit word; differences are taken modulo it. */
+const clockMask = 0x7fffffff
+
+export function clockMs(): number {
+  return Date.now() & clockMask
+}
+
+export function elapsedMs(since: number): number {
+  return (clockMs() - since) & clockMask
+}
+
+export interface RunningUnit {
+  readonly serial: number
+  readonly elapsedMs: number
+}
+
+export class Control {
+  readonly buffer: SharedArrayBuffer
+  readonly #words: Int32Array
+  readonly #slots: Int8Array
+
+  constructor(buffer?: SharedArrayBuffer) {
+    const wordBytes = word.count * Int32Array.BYTES_PER_ELEMENT
+    this.buffer = buffer ?? new SharedArrayBuffer(wordBytes + unitSlots)
+    this.#words = new Int32Array(this.buffer, 0, word.count)
+    this.#slots = new Int8Array(this.buffer, wordBytes, unitSlots)
+  }
+
+  /** Main thread, before the unit is sent. A slot serves one unit at a time. */
+  announce(slot: number): void {
+    Atomics.store(this.#slots, slot, slotWaiting)
+  }
+
+  /** Worker: true if the unit may run; it can no longer be given back then. */
+  take(slot: number): boolean {
+    return Atomics.compareExchange(this.#slots, slot, slotWaiting, slotTaken) === slotWaiting
+  }
+
+  /** Main thread: true if the unit will never run. */
+  giveBack(slot: number): boolean {
+    return Atomics.compareExchange(this.#slots, slot, slotWaiting, slotGivenBack) === slotWaiting
+  }
+
+  /** Worker: `serial` runs from now on; 0 for none. `clear` runs before anyone can cancel it. */
+  setRunning(serial: number, clear: () => void): void {
+    this.#locked(() => {
+      clear()
+      this.#words[word.running] = serial
+      this.#words[word.startedAt] = clockMs()
+    })
+    Atomics.add(this.#words, word.units, 1)
+  }
+
+  running(): RunningUnit | undefined {
+    return this.#locked(() => {
+      const serial = this.#words[word.running] ?? 0
+      if (serial === 0) return undefined
+      return { serial, elapsedMs: elapsedMs(this.#words[word.startedAt] ?? 0) }
+    })
+  }
+
+  /** Main thread: calls `interrupt` only while `serial` runs. */
+  interrupt(serial: number, interrupt: () => void): void {
+    this.#locked(() => {
+      if (this.#words[word.running] === serial) interrupt()
+    })
+  }
+
+  set leaseHeld(held: boolean) {
+    if (held) Atomics.store(this.#words, word.leaseStartedAt, clockMs())
+    Atomics.store(this.#words, word.leaseHeld, held ? 1 : 0)
+  }
+
+  /** How long the present lease has lasted in ms; undefined without one. */
+  leaseElapsedMs(): number | undefined {
+    if (Atomics.load(this.#words, word.leaseHeld) === 0) return undefined
+    return elapsedMs(Atomics.load(this.#words, word.leaseStartedAt))
+  }
+
+  addWalBytes(bytes: number): void {
+    Atomics.add(this.#words, word.walKib, Math.ceil(bytes / 1024))
+  }
+
+  walBytes(): number {
+    return Atomics.load(this.#words, word.walKib) * 1024
+  }
+
+  resetWalBytes(): void {
+    Atomics.store(this.#words, word.walKib, 0)
+  }
+
+  countSync(micros: number): void {
+    Atomics.add(this.#words, word.syncs, 1)
+    Atomics.store(this.#words, word.syncMicros, micros)
+  }
+
+  get syncs(): { readonly count: number; readonly lastMicros: number } {
+    return {
+      count: Atomics.load(this.#words, word.syncs) >>> 0,
+      lastMicros: Atomics.load(this.#words, word.syncMicros),
+    }
+  }
+
+  get unitsRun(): number {
+    return Atomics.load(this.#words, word.units) >>> 0
+  }
+
+  set memoryBytes(bytes: number) {
+    Atomics.store(this.#words, word.memoryPages, bytes / 65_536)
+  }
+
+  get memoryBytes(): number {
+    return Atomics.load(this.#words, word.memoryPages) * 65_536
+  }
+
+  /** Spins: the other thread holds the lock for a few stores at most. */
+  #locked<T>(work: () => T): T {
+    while (Atomics.compareExchange(this.#words, word.lock, 0, 1) !== 0);
+    try {
+      return work()
+    } finally {
+      Atomics.store(this.#words, word.lock, 0)
+    }
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * The data folder: what is in it, and its first making. PGlite's initdb runs in a process of its
+ * own (it takes 800 MB once) into a folder that gets its name only when all of it is on the disk,
+ * so a crash leaves nothing half made.
+ */
+import { execFile } from 'node:child_process'
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { DbError } from '../../errors.js'
+
+const databaseName = 'pgdata'
+/** Major version of the PostgreSQL inside PGlite 0.5. */
+const postgresMajor = '18'
+const initialiseTimeoutMs = 120_000
+
+export function createDataFolder(folder: string): void {
+  try {
+    fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
+    fs.accessSync(folder, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK)
+  } catch (cause) {
+    throw folderError(folder, cause)
+  }
+}
+
+/** The database inside `folder`, made if it is not there. The folder must be locked. Errors: DATA_FOLDER. */
+export async function openDatabaseFolder(folder: string): Promise<string> {
+  const database = path.join(folder, databaseName)
+  removeUnfinished(folder)
+  if (!fs.existsSync(database)) await initialise(folder, database)
+  const major = fs.readFileSync(path.join(database, 'PG_VERSION'), 'utf8').trim()
+  if (major !== postgresMajor)
+    throw new DbError(
+      'DATA_FOLDER',
+      `${database} was made by PostgreSQL ${major}; this server brings ${postgresMajor}`,
+      { hint: 'export it with the server that made it and import it here' },
+    )
+  return database
+}
+
+async function initialise(folder: string, database: string): Promise<void> {
+  const unfinished = path.join(folder, `${databaseName}.new-${process.pid}`)
+  const script = fileURLToPath(new URL('./initialise.js', import.meta.url))
+  try {
+    await promisify(execFile)(process.execPath, [script, unfinished], {
+      timeout: initialiseTimeoutMs,
+    })
+    await syncTree(unfinished)
+    fs.renameSync(unfinished, database)
+    await syncPath(folder)
+  } catch (cause) {
+    fs.rmSync(unfinished, { recursive: true, force: true })
+    throw folderError(folder, cause)
+  }
+}
+
+function removeUnfinished(folder: string): void {
+  for (const name of fs.readdirSync(folder))
+    if (name.startsWith(`${databaseName}.new-`))
+      fs.rmSync(path.join(folder, name), { recursive: true, force: true })
+}
+
+async function syncTree(folder: string): Promise<void> {
+  const entries = await fs.promises.readdir(folder, { withFileTypes: true })
+  for (const entry of entries) {
+    const inside = path.join(folder, entry.name)
+    await (entry.isDirectory() ? syncTree(inside) : syncPath(inside))
+  }
+  await syncPath(folder)
+}
+
+async function syncPath(file: string): Promise<void> {
+  const handle = await fs.promises.open(file, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+function folderError(folder: string, cause: unknown): DbError {
+  if (cause instanceof DbError) return cause
+  const { code, message } = cause as NodeJS.ErrnoException
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
+    return new DbError(
+      'DATA_FOLDER',
+      `the data folder ${folder} cannot be written (${code}): read, write and search permission is needed for uid ${process.getuid?.() ?? '?'}`,
+      { hint: `chown or chmod it, or choose another folder with server.data_dir` },
+      { cause },
+    )
+  return new DbError(
+    'DATA_FOLDER',
+    `the data folder ${folder} cannot be prepared: ${message}`,
+    {},
+    { cause },
+  )
+}

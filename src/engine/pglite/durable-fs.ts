@@ -1,0 +1,184 @@
+/**
+ * PGlite's folder on the host, with the durability that PGlite leaves out: its `fsync` does
+ * nothing. Here each one reaches the disk, the WAL's by way of group commit.
+ */
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import type { PGlite } from '@electric-sql/pglite'
+import { NodeFS } from '@electric-sql/pglite/nodefs'
+import type { Disk } from './disk.js'
+import type { WalSync } from './wal-sync.js'
+
+/** The parts of Emscripten's NODEFS and FS that are wrapped; checked by `checkNodeFs` at start. */
+export interface NodeFsModule {
+  readonly NODEFS: {
+    realPath(node: FsNode): string
+    tryFSOperation<T>(work: () => T): T
+    readonly stream_ops: StreamOperations
+    readonly node_ops: NodeOperations
+  }
+  readonly FS: { isDir(mode: number): boolean }
+}
+
+interface FsNode {
+  readonly mode: number
+}
+
+interface FsStream {
+  readonly nfd: number
+  readonly node: FsNode
+  /** What this file is to us; found once for each open file. */
+  kalamFile?: FileKind
+}
+
+interface FileKind {
+  readonly path: string
+  readonly kind: 'wal' | 'data' | 'temporary'
+}
+
+interface StreamOperations {
+  write(
+    stream: FsStream,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    position?: number,
+  ): number
+  setattr(stream: FsStream, attributes: { size?: number }): void
+  fsync?(stream: FsStream): number
+}
+
+interface NodeOperations {
+  setattr(node: FsNode, attributes: { size?: number }): void
+  rename(node: FsNode, folder: FsNode, name: string): void
+  unlink(folder: FsNode, name: string): void
+  mknod(folder: FsNode, name: string, mode: number, device: number): FsNode
+}
+
+type EmscriptenOptions = Parameters<NodeFS['init']>[1]
+
+export interface DurableFsOptions {
+  readonly folder: string
+  readonly disk: Disk
+  readonly walSync: WalSync
+  /** False for `engine.durability = "os"`: nothing is synced. */
+  readonly durable: boolean
+  readonly memory: WebAssembly.Memory | undefined
+  readonly onWalWrite: (bytes: number) => void
+}
+
+export class DurableFs extends NodeFS {
+  readonly #options: DurableFsOptions
+
+  constructor(options: DurableFsOptions) {
+    super(options.folder)
+    this.#options = options
+  }
+
+  override async init(pg: PGlite, options: EmscriptenOptions): ReturnType<NodeFS['init']> {
+    const { emscriptenOpts } = await super.init(pg, options)
+    const { memory } = this.#options
+    if (memory !== undefined) Object.assign(emscriptenOpts, { wasmMemory: memory })
+    const preRun = (emscriptenOpts as { preRun?: unknown }).preRun
+    if (!Array.isArray(preRun)) throw new Error('PGlite: emscripten options without preRun')
+    preRun.push((module: unknown) => this.#wrap(checkNodeFs(module)))
+    return { emscriptenOpts }
+  }
+
+  #wrap(module: NodeFsModule): void {
+    const { NODEFS } = module
+    this.#wrapStreams(NODEFS)
+    this.#wrapNodes(module)
+  }
+
+  #wrapStreams(nodeFs: NodeFsModule['NODEFS']): void {
+    const { disk, walSync, durable, onWalWrite } = this.#options
+    const operations = nodeFs.stream_ops
+    const fileOf = (stream: FsStream): FileKind =>
+      (stream.kalamFile ??= kindOf(nodeFs.realPath(stream.node)))
+
+    operations.write = (stream, buffer, offset, length, position) => {
+      const file = fileOf(stream)
+      if (file.kind === 'wal') onWalWrite(length)
+      else if (durable && file.kind === 'data') walSync.flushNow()
+      return nodeFs.tryFSOperation(() =>
+        disk.write({ fd: stream.nfd, path: file.path }, buffer, offset, length, position),
+      )
+    }
+    operations.fsync = (stream) => {
+      if (!durable) return 0
+      const file = fileOf(stream)
+      if (file.kind === 'wal') {
+        walSync.request(file.path)
+        return 0
+      }
+      walSync.flushNow()
+      nodeFs.tryFSOperation(() => disk.syncSync({ fd: stream.nfd, path: file.path }))
+      return 0
+    }
+    const setAttributes = operations.setattr
+    operations.setattr = (stream, attributes) => {
+      const file = fileOf(stream)
+      if (durable && file.kind === 'data' && attributes.size !== undefined) walSync.flushNow()
+      setAttributes(stream, attributes)
+      if (attributes.size !== undefined) disk.truncated(file.path, attributes.size)
+    }
+  }
+
+  #wrapNodes({ NODEFS, FS }: NodeFsModule): void {
+    const { disk, walSync } = this.#options
+    const operations = NODEFS.node_ops
+    const { rename, unlink, mknod, setattr } = operations
+    operations.rename = (node, folder, name) => {
+      const from = NODEFS.realPath(node)
+      walSync.forget(from)
+      rename(node, folder, name)
+      disk.renamed(from, path.join(NODEFS.realPath(folder), name))
+    }
+    operations.unlink = (folder, name) => {
+      const removed = path.join(NODEFS.realPath(folder), name)
+      walSync.forget(removed)
+      unlink(folder, name)
+      disk.removed(removed)
+    }
+    operations.mknod = (folder, name, mode, device) => {
+      const node = mknod(folder, name, mode, device)
+      disk.created(NODEFS.realPath(node), FS.isDir(mode))
+      return node
+    }
+    operations.setattr = (node, attributes) => {
+      setattr(node, attributes)
+      if (attributes.size !== undefined) disk.truncated(NODEFS.realPath(node), attributes.size)
+    }
+  }
+}
+
+const walSegment = /\/pg_wal\/[0-9A-F]{24}$/
+const temporaryFile = /\/pgsql_tmp\/|\/pg_stat_tmp\/|\/t\d+_[^/]*$|postmaster\.pid$/
+
+function kindOf(file: string): FileKind {
+  if (walSegment.test(file)) return { path: file, kind: 'wal' }
+  return { path: file, kind: temporaryFile.test(file) ? 'temporary' : 'data' }
+}
+
+/** PGlite's file layer is not public API: what is used of it must be there, by name. */
+function checkNodeFs(module: unknown): NodeFsModule {
+  const parts = module as Partial<NodeFsModule>
+  const missing = [
+    ['NODEFS', parts.NODEFS],
+    ['NODEFS.realPath', parts.NODEFS?.realPath],
+    ['NODEFS.tryFSOperation', parts.NODEFS?.tryFSOperation],
+    ['NODEFS.stream_ops.write', parts.NODEFS?.stream_ops.write],
+    ['NODEFS.stream_ops.setattr', parts.NODEFS?.stream_ops.setattr],
+    ['NODEFS.node_ops.rename', parts.NODEFS?.node_ops.rename],
+    ['NODEFS.node_ops.unlink', parts.NODEFS?.node_ops.unlink],
+    ['NODEFS.node_ops.mknod', parts.NODEFS?.node_ops.mknod],
+    ['FS.isDir', parts.FS?.isDir],
+  ].flatMap(([name, value]) => (value === undefined ? [String(name)] : []))
+  if (missing.length > 0)
+    throw new Error(`this PGlite lacks ${missing.join(', ')}; KalamDB is made for 0.5.16`)
+  return module as NodeFsModule
+}
+
+/** Opens a WAL segment for syncing only. */
+export const openForSync = (file: string): number => fs.openSync(file, 'r+')

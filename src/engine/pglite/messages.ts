@@ -1,0 +1,100 @@
+/**
+ * What the engine's two threads tell each other. Units travel many at a time: their heads as one
+ * flat list of values, their bytes as one buffer that changes hands without a copy.
+ */
+import type { CancelFlags } from './cancel-flags.js'
+
+/** What to do with a unit's session and bytes. */
+export const action = {
+  /** Run `bytes`. */
+  run: 0,
+  /** Take the engine for the session alone. */
+  hold: 1,
+  /** Roll back and release. */
+  close: 2,
+  /** Roll back, take back what the session left behind, release. */
+  closeAndClean: 3,
+} as const
+export type Action = (typeof action)[keyof typeof action]
+
+/** A unit on its way to the worker. */
+export interface UnitHead {
+  readonly serial: number
+  readonly slot: number
+  /** 0 for units without a session; a session begins with its first unit. */
+  readonly session: number
+  readonly action: Action
+  /** Where its bytes are in the buffer that came along. */
+  readonly offset: number
+  readonly length: number
+  readonly roleOid: number
+  readonly userId: string
+  readonly readOnly: boolean
+  readonly searchPath: string
+  readonly replyBytesMax: number
+  /** Deadlines of the session's lease and of being idle in it. */
+  readonly leaseMs: number
+  readonly idleMs: number
+}
+
+export const unitHeadFields = 13
+export type FlatUnitHeads = (number | string | boolean)[]
+
+/** `heads` was made by `flattenUnit`: the types are those of its pushes. */
+export function unitHeadAt(heads: FlatUnitHeads, at: number): UnitHead {
+  return {
+    serial: heads[at] as number,
+    slot: heads[at + 1] as number,
+    session: heads[at + 2] as number,
+    action: heads[at + 3] as Action,
+    offset: heads[at + 4] as number,
+    length: heads[at + 5] as number,
+    roleOid: heads[at + 6] as number,
+    userId: heads[at + 7] as string,
+    readOnly: heads[at + 8] as boolean,
+    searchPath: heads[at + 9] as string,
+    replyBytesMax: heads[at + 10] as number,
+    leaseMs: heads[at + 11] as number,
+    idleMs: heads[at + 12] as number,
+  }
+}
+
+/** How a unit ended. */
+export const outcome = {
+  answered: 0,
+  /** The answer passed `replyBytesMax`. */
+  tooLarge: 1,
+  /** The lease reached its deadline before the unit ran; the transaction was rolled back. */
+  leaseExpired: 2,
+  /** The session was idle in its transaction for too long, likewise. */
+  idleExpired: 3,
+  /** A unit without a session left a transaction open; it was rolled back. */
+  leftOpen: 4,
+} as const
+export type Outcome = (typeof outcome)[keyof typeof outcome]
+
+/** Per answer: serial, outcome, offset, length. */
+export const replyHeadFields = 4
+
+export type ToWorker =
+  | { readonly kind: 'units'; readonly heads: FlatUnitHeads; readonly bytes: Uint8Array }
+  | { readonly kind: 'close' }
+
+export type FromWorker =
+  | { readonly kind: 'ready'; readonly cancelFlags: CancelFlags | undefined }
+  | { readonly kind: 'replies'; readonly heads: readonly number[]; readonly bytes: Uint8Array }
+  /** The engine cannot go on; it must be started again. */
+  | { readonly kind: 'dead'; readonly cause: string }
+  | { readonly kind: 'closed' }
+  | { readonly kind: 'stderr'; readonly line: string }
+
+export interface WorkerOptions {
+  readonly folder: string
+  readonly control: SharedArrayBuffer
+  readonly durable: boolean
+  readonly sharedBuffersBytes: number
+  readonly walBytesMax: number
+  readonly extensions: readonly string[]
+  /** A module that exports `disk`, in place of the real one. Tests only. */
+  readonly diskModule: string | undefined
+}

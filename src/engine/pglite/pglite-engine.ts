@@ -1,0 +1,531 @@
+/**
+ * The embedded engine: PGlite in a worker thread behind the engine's port. This file keeps account
+ * of what is under way, gives each unit its deadlines, and starts the worker again when it dies.
+ *
+ *   starting ──► ready ──► restarting ──► ready …          closed
+ *                             └── too often ──► failed
+ */
+import { DbError } from '../../errors.js'
+import {
+  systemIdentity,
+  type Engine,
+  type EngineStatus,
+  type Reply,
+  type Session,
+  type SessionOptions,
+  type Unit,
+} from '../engine.js'
+import { firstError } from '../backend-messages.js'
+import { createDataFolder, openDatabaseFolder } from './data-folder.js'
+import { lockFolder, type FolderLock } from './folder-lock.js'
+import { action, outcome, type Action, type Outcome, type WorkerOptions } from './messages.js'
+import { noSlot, type PendingUnit } from './pending-unit.js'
+import { WorkerLink } from './worker-link.js'
+
+export interface PGliteEngineOptions {
+  /** Folder that belongs to this server alone; made if it is not there. */
+  readonly folder: string
+  /** False leaves the moment of writing to the operating system. */
+  readonly durable: boolean
+  readonly sharedBuffersBytes: number
+  readonly walBytesMax: number
+  readonly stackMb: number
+  readonly extensions: readonly string[]
+  /** Units that may wait or run at once; past it OVERLOADED. */
+  readonly queueMax: number
+  readonly transactionTimeoutMs: number
+  readonly idleTransactionTimeoutMs: number
+  /** How long a cancelled unit may go on before the engine is restarted. */
+  readonly cancelGraceMs: number
+  /** Restarts within `restartWindowMs`; one more and the engine has failed. */
+  readonly restartsMax: number
+  readonly restartWindowMs: number
+  readonly log: EngineLog
+  readonly diskModule?: string | undefined
+}
+
+export interface EngineLog {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/** What the engine counts; read by metrics and upkeep. */
+export interface EngineCounters {
+  readonly pending: number
+  readonly unitsRun: number
+  readonly walBytes: number
+  readonly syncs: number
+  readonly lastSyncMicros: number
+  readonly memoryBytes: number
+  readonly restarts: number
+}
+
+/** How often deadlines are looked at; a deadline is met to within this. */
+const tickMs = 10
+/** Waiting units are looked at on every n-th tick. */
+const waitCheckTicks = 5
+const noBytes = new Uint8Array(0)
+
+/** Opens the data folder and the engine on it. Errors: DATA_FOLDER, UNAVAILABLE. */
+export async function openPGliteEngine(options: PGliteEngineOptions): Promise<PGliteEngine> {
+  createDataFolder(options.folder)
+  const engine = new PGliteEngine(options)
+  await engine.open()
+  return engine
+}
+
+export class PGliteEngine implements Engine {
+  readonly #options: PGliteEngineOptions
+  readonly #pending = new Map<number, PendingUnit>()
+  readonly #serialOf = new WeakMap<Unit, number>()
+  readonly #restartListeners: (() => void)[] = []
+  readonly #restartedAt: number[] = []
+  #lock: FolderLock | undefined
+  #database = ''
+  #link: WorkerLink | undefined
+  #status: EngineStatus = { kind: 'restarting', cause: 'starting' }
+  #generation = 0
+  #restarts = 0
+  #lastSerial = 0
+  #lastSession = 0
+  #tick: NodeJS.Timeout | undefined
+  #ticks = 0
+  #waitingForEngine: PendingUnit[] = []
+  #started: Promise<void> = Promise.resolve()
+
+  constructor(options: PGliteEngineOptions) {
+    this.#options = options
+  }
+
+  get generation(): number {
+    return this.#generation
+  }
+
+  get status(): EngineStatus {
+    return this.#status
+  }
+
+  get counters(): EngineCounters {
+    const control = this.#link?.control
+    return {
+      pending: this.#pending.size,
+      unitsRun: control?.unitsRun ?? 0,
+      walBytes: control?.walBytes() ?? 0,
+      syncs: control?.syncs.count ?? 0,
+      lastSyncMicros: control?.syncs.lastMicros ?? 0,
+      memoryBytes: control?.memoryBytes ?? 0,
+      restarts: this.#restarts,
+    }
+  }
+
+  /** Called by upkeep after a checkpoint. */
+  resetWalBytes(): void {
+    this.#link?.control.resetWalBytes()
+  }
+
+  onRestart(listener: () => void): void {
+    this.#restartListeners.push(listener)
+  }
+
+  async open(): Promise<void> {
+    this.#lock = await lockFolder(this.#options.folder, () =>
+      this.#fail('the folder lock was lost'),
+    )
+    try {
+      this.#database = await openDatabaseFolder(this.#options.folder)
+      await this.#startWorker()
+    } catch (cause) {
+      await this.#link?.terminate()
+      this.#lock.release()
+      throw cause
+    }
+  }
+
+  run(unit: Unit): Promise<Reply> {
+    return this.submit(unit, action.run, withoutSession)
+  }
+
+  cancel(unit: Unit): void {
+    const serial = this.#serialOf.get(unit)
+    if (serial !== undefined) this.#cancel(serial, new DbError('CANCELLED', 'the caller cancelled'))
+  }
+
+  openSession(options: SessionOptions = {}): Session {
+    return new PGliteSession(this, {
+      id: ++this.#lastSession,
+      leaseMs: options.leaseMs ?? this.#options.transactionTimeoutMs,
+      idleMs: options.idleMs ?? this.#options.idleTransactionTimeoutMs,
+      leavesState: options.leavesState ?? true,
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#status.kind === 'closed') return
+    this.#status = { kind: 'closed' }
+    for (const serial of [...this.#pending.keys()])
+      this.#settle(serial, new DbError('UNAVAILABLE', 'the server is stopping'))
+    this.#waitingForEngine = []
+    this.#stopTicking()
+    await this.#link?.close()
+    this.#lock?.release()
+  }
+
+  /** Resolves when the engine answers, or has given up. */
+  whenStarted(): Promise<void> {
+    return this.#started
+  }
+
+  /** Gives the worker something to do for a session; `run` and sessions end here. */
+  submit(unit: Unit, kind: Action, session: SessionIdentity): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const refused = this.#refusal()
+      if (refused !== undefined) {
+        reject(refused)
+        return
+      }
+      const pending: PendingUnit = {
+        serial: this.#nextSerial(),
+        session: session.id,
+        action: kind,
+        unit,
+        leaseMs: session.leaseMs,
+        idleMs: session.idleMs,
+        waitUntil: Date.now() + unit.waitMs,
+        resolve,
+        reject,
+        slot: noSlot,
+      }
+      this.#serialOf.set(unit, pending.serial)
+      this.#pending.set(pending.serial, pending)
+      this.#startTicking()
+      this.#dispatch(pending)
+    })
+  }
+
+  #refusal(): DbError | undefined {
+    switch (this.#status.kind) {
+      case 'closed':
+        return new DbError('UNAVAILABLE', 'the server is stopping')
+      case 'failed':
+        return new DbError('UNAVAILABLE', `the engine has failed: ${this.#status.cause}`)
+      case 'ready':
+      case 'restarting':
+        if (this.#pending.size < this.#options.queueMax) return undefined
+        return new DbError(
+          'OVERLOADED',
+          `${this.#pending.size} requests wait for the engine already`,
+          { retryAfterS: 1, hint: 'engine.queue_max is the bound' },
+        )
+    }
+  }
+
+  #nextSerial(): number {
+    this.#lastSerial = this.#lastSerial === 0x7fffffff ? 1 : this.#lastSerial + 1
+    return this.#lastSerial
+  }
+
+  #dispatch(pending: PendingUnit): void {
+    const link = this.#status.kind === 'ready' ? this.#link : undefined
+    const slot = link?.claimSlot()
+    if (link === undefined || slot === undefined) {
+      this.#waitingForEngine.push(pending)
+      return
+    }
+    pending.slot = slot
+    link.send(pending)
+  }
+
+  #replied(serial: number, ended: Outcome, bytes: Uint8Array): void {
+    const pending = this.#pending.get(serial)
+    if (pending === undefined) return
+    this.#settle(serial, this.#errorOf(pending, ended, bytes) ?? bytes)
+  }
+
+  #errorOf(pending: PendingUnit, ended: Outcome, bytes: Uint8Array): DbError | undefined {
+    switch (ended) {
+      case outcome.answered:
+        if (pending.cancelled === undefined) return undefined
+        return firstError(bytes)?.sqlState === '57014' ? pending.cancelled.error : undefined
+      case outcome.tooLarge:
+        if (firstError(bytes)?.sqlState !== '57014') return undefined
+        return new DbError(
+          'RESULT_TOO_LARGE',
+          `the result is larger than ${pending.unit.replyBytesMax} bytes`,
+        )
+      case outcome.leaseExpired:
+        return leaseTimeout(pending.leaseMs)
+      case outcome.idleExpired:
+        return new DbError(
+          'TRANSACTION_TIMEOUT',
+          `the transaction was idle for longer than ${pending.idleMs} ms and was rolled back`,
+          { sqlState: '25P03', hint: 'engine.idle_transaction_timeout_ms is the bound' },
+        )
+      case outcome.leftOpen:
+        return new DbError('QUERY_REJECTED', 'the statement would leave a transaction open')
+    }
+  }
+
+  #settle(serial: number, result: Uint8Array | DbError): void {
+    const pending = this.#pending.get(serial)
+    if (pending === undefined) return
+    this.#pending.delete(serial)
+    if (pending.slot !== noSlot) this.#link?.freeSlot(pending.slot)
+    if (this.#pending.size === 0) this.#stopTicking()
+    if (result instanceof DbError) pending.reject(result)
+    else pending.resolve(result)
+  }
+
+  #cancel(serial: number, error: DbError): void {
+    const pending = this.#pending.get(serial)
+    if (pending === undefined || pending.cancelled !== undefined) return
+    if (this.#takeBack(pending)) {
+      this.#settle(serial, error)
+      return
+    }
+    pending.cancelled = { error, at: Date.now() }
+    this.#link?.interrupt(serial)
+  }
+
+  /** True if the unit has not begun and now never will. */
+  #takeBack(pending: PendingUnit): boolean {
+    const waiting = this.#waitingForEngine.indexOf(pending)
+    if (waiting >= 0) {
+      this.#waitingForEngine.splice(waiting, 1)
+      return true
+    }
+    return this.#link?.control.giveBack(pending.slot) ?? true
+  }
+
+  #startTicking(): void {
+    this.#tick ??= setInterval(() => this.#checkDeadlines(), tickMs)
+  }
+
+  #stopTicking(): void {
+    clearInterval(this.#tick)
+    this.#tick = undefined
+  }
+
+  #checkDeadlines(): void {
+    this.#ticks += 1
+    this.#checkRunning()
+    if (this.#ticks % waitCheckTicks === 0) this.#checkWaiting()
+  }
+
+  #checkRunning(): void {
+    const control = this.#link?.control
+    const running = control?.running()
+    const pending = running === undefined ? undefined : this.#pending.get(running.serial)
+    if (control === undefined || running === undefined || pending === undefined) return
+    if (pending.cancelled !== undefined) this.#insist(pending)
+    else if (running.elapsedMs > pending.unit.timeoutMs)
+      this.#cancel(running.serial, statementTimeout(pending.unit.timeoutMs))
+    else if (this.#leaseOverdue(pending, control.leaseElapsedMs()))
+      this.#cancel(running.serial, leaseTimeout(pending.leaseMs))
+  }
+
+  #leaseOverdue(pending: PendingUnit, elapsed: number | undefined): boolean {
+    return elapsed !== undefined && pending.session !== 0 && elapsed > pending.leaseMs
+  }
+
+  /** A cancelled unit that goes on: ask again, and past the grace end the whole engine. */
+  #insist(pending: PendingUnit): void {
+    const overdue = Date.now() - (pending.cancelled?.at ?? 0) > this.#options.cancelGraceMs
+    if (overdue || this.#link?.canInterrupt !== true)
+      void this.#restart(
+        `a statement did not end within ${this.#options.cancelGraceMs} ms of its cancel`,
+      )
+    else this.#link.interrupt(pending.serial)
+  }
+
+  #checkWaiting(): void {
+    const now = Date.now()
+    for (const pending of this.#pending.values())
+      if (now > pending.waitUntil && this.#takeBack(pending))
+        this.#settle(
+          pending.serial,
+          new DbError('LEASE_TIMEOUT', 'the engine was busy with other transactions for too long', {
+            retryAfterS: 1,
+          }),
+        )
+  }
+
+  async #startWorker(): Promise<void> {
+    const { log, ...options } = this.#options
+    const workerOptions: Omit<WorkerOptions, 'control'> = {
+      folder: this.#database,
+      durable: options.durable,
+      sharedBuffersBytes: options.sharedBuffersBytes,
+      walBytesMax: options.walBytesMax,
+      extensions: options.extensions,
+      diskModule: options.diskModule,
+    }
+    const link = new WorkerLink(
+      { ...workerOptions, stackMb: options.stackMb },
+      {
+        replied: (serial, ended, bytes) => this.#replied(serial, ended, bytes),
+        died: (cause) => {
+          if (this.#status.kind === 'ready') void this.#restart(cause)
+        },
+        stderr: (line) => log.warn({ line }, 'PostgreSQL said'),
+      },
+    )
+    this.#link = link
+    await link.opened()
+    this.#generation += 1
+    this.#status = { kind: 'ready' }
+    for (const pending of this.#waitingForEngine.splice(0)) this.#dispatch(pending)
+  }
+
+  /** Units that have not begun wait for the new engine; of those that have, the end is unknown. */
+  async #restart(cause: string): Promise<void> {
+    if (this.#status.kind !== 'ready') return
+    this.#status = { kind: 'restarting', cause }
+    this.#restarts += 1
+    this.#options.log.error({ cause }, 'the engine is started again')
+    const old = this.#link
+    this.#waitingForEngine = this.#saveUnbegun(cause)
+    this.#link = undefined
+    await old?.terminate()
+    if (this.#tooManyRestarts()) {
+      this.#fail(cause)
+      return
+    }
+    this.#started = this.#startWorker().then(
+      () => this.#restartListeners.forEach((listener) => listener()),
+      (failure: unknown) => this.#fail(String(failure)),
+    )
+    await this.#started
+  }
+
+  #saveUnbegun(cause: string): PendingUnit[] {
+    const unbegun: PendingUnit[] = []
+    for (const pending of this.#pending.values()) {
+      const saved = pending.session === 0 && this.#takeBack(pending)
+      if (saved) unbegun.push(Object.assign(pending, { slot: noSlot }))
+      else this.#settle(pending.serial, pending.cancelled?.error ?? restarted(cause))
+    }
+    return unbegun
+  }
+
+  #tooManyRestarts(): boolean {
+    const now = Date.now()
+    this.#restartedAt.push(now)
+    const since = now - this.#options.restartWindowMs
+    return this.#restartedAt.filter((at) => at > since).length > this.#options.restartsMax
+  }
+
+  #fail(cause: string): void {
+    if (this.#status.kind === 'closed') return
+    this.#status = { kind: 'failed', cause }
+    this.#options.log.error({ cause }, 'the engine has failed')
+    for (const serial of [...this.#pending.keys()])
+      this.#settle(serial, new DbError('UNAVAILABLE', `the engine has failed: ${cause}`))
+    void this.#link?.terminate()
+  }
+}
+
+export interface SessionIdentity {
+  /** 0 for none. */
+  readonly id: number
+  readonly leaseMs: number
+  readonly idleMs: number
+}
+
+const withoutSession: SessionIdentity = { id: 0, leaseMs: 0, idleMs: 0 }
+
+class PGliteSession implements Session {
+  readonly #engine: PGliteEngine
+  readonly #identity: SessionIdentity & { readonly leavesState: boolean }
+  /** The engine's generation that knows the session; undefined before its first unit. */
+  #generation: number | undefined
+  #running: Unit | undefined
+  #closing: Promise<void> | undefined
+
+  constructor(engine: PGliteEngine, identity: SessionIdentity & { readonly leavesState: boolean }) {
+    this.#engine = engine
+    this.#identity = identity
+  }
+
+  run(unit: Unit): Promise<Reply> {
+    return this.#submit(unit, action.run)
+  }
+
+  async hold(waitMs: number): Promise<void> {
+    await this.#submit(emptyUnit(waitMs), action.hold)
+  }
+
+  cancel(): void {
+    if (this.#running !== undefined) this.#engine.cancel(this.#running)
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #submit(unit: Unit, kind: Action): Promise<Reply> {
+    if (this.#closing !== undefined) throw new DbError('CANCELLED', 'the session is closed')
+    await this.#enter()
+    this.#running = unit
+    try {
+      return await this.#engine.submit(unit, kind, this.#identity)
+    } finally {
+      this.#running = undefined
+    }
+  }
+
+  /** A session lives in one engine: after a restart it is gone. */
+  async #enter(): Promise<void> {
+    if (this.#generation === undefined) await this.#engine.whenStarted()
+    this.#generation ??= this.#engine.generation
+    if (this.#generation !== this.#engine.generation || this.#engine.status.kind === 'restarting')
+      throw restarted('the session is gone')
+  }
+
+  async #close(): Promise<void> {
+    if (this.#generation !== this.#engine.generation) return
+    this.cancel()
+    const kind = this.#identity.leavesState ? action.closeAndClean : action.close
+    try {
+      await this.#engine.submit(emptyUnit(Infinity), kind, this.#identity)
+    } catch (cause) {
+      // An engine that is gone took the session and all it left along.
+      if (!(cause instanceof DbError)) throw cause
+    }
+  }
+}
+
+function emptyUnit(waitMs: number): Unit {
+  return {
+    bytes: noBytes,
+    identity: systemIdentity,
+    searchPath: '',
+    timeoutMs: Infinity,
+    waitMs,
+    replyBytesMax: 0,
+  }
+}
+
+function statementTimeout(ms: number): DbError {
+  return new DbError('STATEMENT_TIMEOUT', `the statement took longer than ${ms} ms`, {
+    hint: 'engine.statement_timeout_ms is the bound',
+  })
+}
+
+function leaseTimeout(ms: number): DbError {
+  return new DbError(
+    'TRANSACTION_TIMEOUT',
+    `the transaction took longer than ${ms} ms and was rolled back`,
+    {
+      sqlState: '25P04',
+      hint: 'engine.transaction_timeout_ms is the bound',
+    },
+  )
+}
+
+function restarted(cause: string): DbError {
+  return new DbError('ENGINE_RESTARTED', `the engine was restarted: ${cause}`, {
+    hint: 'whether the statement was kept is unknown; with an Idempotency-Key it can be sent again safely',
+  })
+}

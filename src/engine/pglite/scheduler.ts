@@ -1,0 +1,340 @@
+/**
+ * Who may use the one backend, and when an answer may leave. Lives in the worker.
+ *
+ *   units ──► queue ──► run ──► held until durable ──► out
+ *              ▲         │
+ *              │         ▼ status T or E, or a hold
+ *              └── waits while another session owns the engine
+ *
+ * A session owns the engine while its transaction is open or it holds a lease. Deadlines end both:
+ * the transaction is rolled back and the session's next unit is told why.
+ */
+import { lastTag } from '../backend-messages.js'
+import type { Backend, BackendReply } from './backend.js'
+import type { Control } from './control.js'
+import { action, outcome, replyHeadFields, type Outcome, type UnitHead } from './messages.js'
+import { sessionCleaner } from './session-cleaner.js'
+import type { WalSync } from './wal-sync.js'
+
+/** Longest the worker works without looking for new messages and finished syncs. */
+const sliceMs = 4
+/** How often deadlines of an idle owner are looked at. */
+const deadlineCheckMs = 20
+const tagFlush = 0x48
+
+interface QueuedUnit {
+  readonly head: UnitHead
+  readonly bytes: Uint8Array
+}
+
+interface SessionState {
+  readonly leaseMs: number
+  readonly idleMs: number
+  inTransaction: boolean
+  held: boolean
+  /** The caller's search_path was applied; from then on it is the session's own to change. */
+  entered: boolean
+  expired: typeof outcome.leaseExpired | typeof outcome.idleExpired | undefined
+}
+
+interface HeldReply {
+  readonly mark: number
+  readonly serial: number
+  readonly outcome: Outcome
+  readonly bytes: Uint8Array
+}
+
+export interface SchedulerOptions {
+  readonly backend: Backend
+  readonly control: Control
+  readonly walSync: WalSync
+  readonly send: (heads: number[], bytes: Uint8Array<ArrayBuffer>) => void
+  /** The backend can no longer be used; nothing is run or sent after it. */
+  readonly onDead: (cause: unknown) => void
+}
+
+export class Scheduler {
+  readonly #options: SchedulerOptions
+  readonly #queue = new Fifo<QueuedUnit>()
+  readonly #ownerQueue = new Fifo<QueuedUnit>()
+  readonly #sessions = new Map<number, SessionState>()
+  readonly #held = new Fifo<HeldReply>()
+  readonly #cleaner: ReturnType<typeof sessionCleaner>
+  #owner = 0
+  #ownedAt = 0
+  #idleSince = 0
+  #drainPlanned = false
+  #isDead = false
+  #deadlines: NodeJS.Timeout | undefined
+
+  constructor(options: SchedulerOptions) {
+    this.#options = options
+    this.#cleaner = sessionCleaner(options.backend)
+  }
+
+  /** Takes units and runs what may run. */
+  accept(units: Iterable<QueuedUnit>): void {
+    for (const unit of units)
+      (unit.head.session !== 0 && unit.head.session === this.#owner
+        ? this.#ownerQueue
+        : this.#queue
+      ).push(unit)
+    this.#drain()
+  }
+
+  /** Sends every answer whose commits are durable. */
+  release(): void {
+    const { walSync, send } = this.#options
+    const heads: number[] = []
+    const parts: Uint8Array[] = []
+    let offset = 0
+    for (;;) {
+      const reply = this.#held.peek()
+      if (reply === undefined || reply.mark > walSync.syncedMark) break
+      this.#held.shift()
+      heads.push(reply.serial, reply.outcome, offset, reply.bytes.length)
+      parts.push(reply.bytes)
+      offset += reply.bytes.length
+    }
+    if (heads.length === 0) return
+    send(heads, heads.length === replyHeadFields ? exactBytes(parts[0]) : joined(parts, offset))
+  }
+
+  stop(): void {
+    clearInterval(this.#deadlines)
+    if (this.#owner !== 0) this.#endTransaction()
+  }
+
+  #drain(): void {
+    if (this.#isDead) return
+    try {
+      const workLeft = this.#runSlice()
+      this.#options.walSync.start()
+      this.release()
+      if (workLeft) this.#drainSoon()
+    } catch (cause) {
+      this.#isDead = true
+      clearInterval(this.#deadlines)
+      this.#options.onDead(cause)
+    }
+  }
+
+  /** True if it stopped for the time, not for want of units. */
+  #runSlice(): boolean {
+    const until = performance.now() + sliceMs
+    for (let unit = this.#next(); unit !== undefined; unit = this.#next()) {
+      if (this.#options.control.take(unit.head.slot)) this.#perform(unit)
+      if (performance.now() > until) return true
+    }
+    return false
+  }
+
+  #next(): QueuedUnit | undefined {
+    return this.#owner === 0 ? this.#queue.shift() : this.#ownerQueue.shift()
+  }
+
+  #drainSoon(): void {
+    if (this.#drainPlanned) return
+    this.#drainPlanned = true
+    setImmediate(() => {
+      this.#drainPlanned = false
+      this.#drain()
+    })
+  }
+
+  #perform(unit: QueuedUnit): void {
+    const { head } = unit
+    switch (head.action) {
+      case action.run:
+        this.#run(unit)
+        break
+      case action.hold:
+        this.#hold(head)
+        break
+      case action.close:
+      case action.closeAndClean:
+        this.#close(head)
+        break
+    }
+  }
+
+  #hold(head: UnitHead): void {
+    const session = this.#session(head)
+    session.held = true
+    this.#own(head.session)
+    // Sequences' last values are the backend's, and so a stranger's, until they are forgotten.
+    this.#cleaner.forgetSequences()
+    this.#answer(head.serial, outcome.answered)
+  }
+
+  #close(head: UnitHead): void {
+    const session = this.#sessions.get(head.session)
+    this.#sessions.delete(head.session)
+    if (session !== undefined && this.#owner === head.session) {
+      if (session.inTransaction) this.#cleaner.rollBack()
+      this.#disown()
+    }
+    if (head.action === action.closeAndClean) this.#cleaner.clean()
+    this.#answer(head.serial, outcome.answered)
+  }
+
+  #run(unit: QueuedUnit): void {
+    const { head } = unit
+    if (head.session === 0) {
+      this.#runAlone(unit)
+      return
+    }
+    const session = this.#session(head)
+    if (session.expired !== undefined) {
+      this.#answer(head.serial, session.expired)
+      return
+    }
+    const reply = this.#runOnBackend(unit, session.entered ? undefined : head.searchPath)
+    session.entered = true
+    session.inTransaction = reply.status !== 'I'
+    if (session.inTransaction || session.held) this.#own(head.session)
+    else this.#disown()
+    this.#answer(head.serial, reply.tooLarge ? outcome.tooLarge : outcome.answered, reply.bytes)
+  }
+
+  #runAlone(unit: QueuedUnit): void {
+    const { head } = unit
+    const reply = this.#runOnBackend(unit, head.searchPath)
+    if (reply.status !== 'I') {
+      if (reply.status === 'none') this.#cleaner.sync()
+      this.#cleaner.rollBack()
+      this.#answer(head.serial, outcome.leftOpen)
+      return
+    }
+    this.#answer(head.serial, reply.tooLarge ? outcome.tooLarge : outcome.answered, reply.bytes)
+  }
+
+  #runOnBackend({ head, bytes }: QueuedUnit, searchPath: string | undefined): BackendReply {
+    const { backend, control } = this.#options
+    control.setRunning(head.serial, () => backend.clearCancel())
+    try {
+      return backend.run({
+        bytes,
+        identity: { roleOid: head.roleOid, userId: head.userId, readOnly: head.readOnly },
+        searchPath,
+        replyBytesMax: head.replyBytesMax,
+        endsInFlush: lastTag(bytes) === tagFlush,
+      })
+    } finally {
+      control.setRunning(0, () => backend.clearCancel())
+    }
+  }
+
+  /** The session of a unit; it begins with its first. */
+  #session(head: UnitHead): SessionState {
+    const known = this.#sessions.get(head.session)
+    if (known !== undefined) return known
+    const session: SessionState = {
+      leaseMs: head.leaseMs,
+      idleMs: head.idleMs,
+      inTransaction: false,
+      held: false,
+      entered: false,
+      expired: undefined,
+    }
+    this.#sessions.set(head.session, session)
+    return session
+  }
+
+  #answer(serial: number, ended: Outcome, bytes: Uint8Array = noBytes): void {
+    this.#held.push({ mark: this.#options.walSync.mark, serial, outcome: ended, bytes })
+  }
+
+  #own(session: number): void {
+    this.#idleSince = performance.now()
+    if (this.#owner === session) return
+    this.#owner = session
+    this.#ownedAt = this.#idleSince
+    this.#options.control.leaseHeld = true
+    this.#deadlines ??= setInterval(() => this.#checkDeadlines(), deadlineCheckMs)
+  }
+
+  #disown(): void {
+    if (this.#owner === 0) return
+    this.#owner = 0
+    this.#options.control.leaseHeld = false
+    clearInterval(this.#deadlines)
+    this.#deadlines = undefined
+    // What the former owner sent meanwhile goes on in line with everybody's.
+    for (let unit = this.#ownerQueue.shift(); unit !== undefined; unit = this.#ownerQueue.shift())
+      this.#queue.push(unit)
+    this.#drainSoon()
+  }
+
+  #checkDeadlines(): void {
+    const session = this.#sessions.get(this.#owner)
+    if (session === undefined) return
+    const now = performance.now()
+    if (now - this.#ownedAt > session.leaseMs) session.expired = outcome.leaseExpired
+    else if (now - this.#idleSince > session.idleMs) session.expired = outcome.idleExpired
+    else return
+    try {
+      this.#endTransaction()
+    } catch (cause) {
+      this.#isDead = true
+      this.#options.onDead(cause)
+    }
+  }
+
+  #endTransaction(): void {
+    const session = this.#sessions.get(this.#owner)
+    if (session?.inTransaction === true) this.#cleaner.rollBack()
+    if (session !== undefined) {
+      session.inTransaction = false
+      session.held = false
+    }
+    this.#disown()
+  }
+}
+
+const noBytes = new Uint8Array(0)
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length)
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}
+
+/** The bytes with a buffer of their own, so that the buffer can change hands. */
+function exactBytes(bytes: Uint8Array = noBytes): Uint8Array<ArrayBuffer> {
+  const { buffer } = bytes
+  const owned = bytes.length > 0 && buffer.byteLength === bytes.length
+  return owned && buffer instanceof ArrayBuffer ? new Uint8Array(buffer) : bytes.slice()
+}
+
+/** A queue whose `shift` does not move the rest. */
+class Fifo<T> {
+  #items: (T | undefined)[] = []
+  #first = 0
+
+  push(item: T): void {
+    this.#items.push(item)
+  }
+
+  peek(): T | undefined {
+    return this.#items[this.#first]
+  }
+
+  shift(): T | undefined {
+    const item = this.#items[this.#first]
+    if (item === undefined) return undefined
+    this.#items[this.#first++] = undefined
+    if (this.#first === this.#items.length) {
+      this.#items = []
+      this.#first = 0
+    } else if (this.#first > 1024 && this.#first * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#first)
+      this.#first = 0
+    }
+    return item
+  }
+}

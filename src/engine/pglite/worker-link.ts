@@ -1,0 +1,160 @@
+/**
+ * One life of the worker thread, seen from the main thread: units go in coalesced by tick, answers
+ * come back by serial. It knows nothing of restarts; when the worker dies it says so once.
+ */
+import { Worker } from 'node:worker_threads'
+import { setCancelFlags, type CancelFlags } from './cancel-flags.js'
+import { Control, unitSlots } from './control.js'
+import {
+  replyHeadFields,
+  type FlatUnitHeads,
+  type FromWorker,
+  type Outcome,
+  type ToWorker,
+  type WorkerOptions,
+} from './messages.js'
+import { flattenUnit, type PendingUnit } from './pending-unit.js'
+
+export interface WorkerLinkEvents {
+  replied(serial: number, ended: Outcome, bytes: Uint8Array): void
+  died(cause: string): void
+  stderr(line: string): void
+}
+
+export class WorkerLink {
+  readonly control = new Control()
+  readonly #worker: Worker
+  readonly #events: WorkerLinkEvents
+  readonly #freeSlots: number[] = Array.from({ length: unitSlots }, (_, slot) => slot)
+  #outgoing: PendingUnit[] = []
+  #cancelFlags: CancelFlags | undefined
+  #isDead = false
+  #opened: { resolve: () => void; reject: (cause: Error) => void } | undefined
+  #closed: (() => void) | undefined
+
+  constructor(
+    options: Omit<WorkerOptions, 'control'> & { readonly stackMb: number },
+    events: WorkerLinkEvents,
+  ) {
+    this.#events = events
+    const { stackMb, ...rest } = options
+    const workerData: WorkerOptions = { ...rest, control: this.control.buffer }
+    this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData,
+      // PGlite's own stack is V8's: with Node's default, deep recursion kills it silently.
+      resourceLimits: { stackSizeMb: stackMb, maxOldGenerationSizeMb: 4096 },
+      execArgv: [],
+    })
+    this.#worker.on('message', (message: FromWorker) => this.#receive(message))
+    this.#worker.on('error', (cause) => this.#die(cause.message))
+    this.#worker.on('exit', (code) => this.#die(`the worker ended with code ${code}`))
+  }
+
+  /** Resolves when the database is open. Rejects if the worker dies first. */
+  opened(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#opened = { resolve, reject }
+    })
+  }
+
+  /** Whether a running unit can be stopped without ending the worker. */
+  get canInterrupt(): boolean {
+    return this.#cancelFlags !== undefined
+  }
+
+  claimSlot(): number | undefined {
+    return this.#freeSlots.pop()
+  }
+
+  freeSlot(slot: number): void {
+    this.#freeSlots.push(slot)
+  }
+
+  /** Sends at the end of this tick, with all else of the tick. */
+  send(unit: PendingUnit): void {
+    this.control.announce(unit.slot)
+    this.#outgoing.push(unit)
+    if (this.#outgoing.length === 1) setImmediate(() => this.#flush())
+  }
+
+  interrupt(serial: number): void {
+    const flags = this.#cancelFlags
+    if (flags !== undefined) this.control.interrupt(serial, () => setCancelFlags(flags))
+  }
+
+  /** Shuts PostgreSQL down cleanly and ends the thread. */
+  async close(): Promise<void> {
+    if (this.#isDead) return
+    const closed = new Promise<void>((resolve) => {
+      this.#closed = resolve
+    })
+    this.#post({ kind: 'close' })
+    await closed
+    await this.terminate()
+  }
+
+  /** Ends the thread at once; what it had not made durable is undone at the next start. */
+  async terminate(): Promise<void> {
+    this.#isDead = true
+    await this.#worker.terminate()
+    this.#closed?.()
+  }
+
+  #flush(): void {
+    const units = this.#outgoing
+    this.#outgoing = []
+    if (this.#isDead) return
+    const heads: FlatUnitHeads = []
+    const total = units.reduce((sum, { unit }) => sum + unit.bytes.length, 0)
+    const bytes = new Uint8Array(total)
+    let offset = 0
+    for (const pending of units) {
+      bytes.set(pending.unit.bytes, offset)
+      flattenUnit(pending, offset, heads)
+      offset += pending.unit.bytes.length
+    }
+    this.#post({ kind: 'units', heads, bytes }, [bytes.buffer])
+  }
+
+  #post(message: ToWorker, transfer: ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, transfer)
+  }
+
+  #receive(message: FromWorker): void {
+    if (this.#isDead) return
+    switch (message.kind) {
+      case 'replies':
+        this.#replies(message.heads, message.bytes)
+        break
+      case 'ready':
+        this.#cancelFlags = message.cancelFlags
+        this.#opened?.resolve()
+        break
+      case 'dead':
+        this.#die(message.cause)
+        break
+      case 'closed':
+        this.#closed?.()
+        break
+      case 'stderr':
+        this.#events.stderr(message.line)
+        break
+    }
+  }
+
+  #replies(heads: readonly number[], bytes: Uint8Array): void {
+    for (let at = 0; at < heads.length; at += replyHeadFields) {
+      const offset = heads[at + 2] ?? 0
+      const reply = bytes.subarray(offset, offset + (heads[at + 3] ?? 0))
+      this.#events.replied(heads[at] ?? 0, heads[at + 1] as Outcome, reply)
+    }
+  }
+
+  #die(cause: string): void {
+    if (this.#isDead) return
+    this.#isDead = true
+    this.#opened?.reject(new Error(cause))
+    this.#events.died(cause)
+    this.#closed?.()
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * The thread that owns PGlite. It is started by `pglite-engine.ts` with `WorkerOptions`, tells
+ * `ready`, then answers units until `close`, or says `dead` and waits to be ended.
+ */
+import * as fs from 'node:fs'
+import { createRequire } from 'node:module'
+import { parentPort, workerData } from 'node:worker_threads'
+import { pathToFileURL } from 'node:url'
+import { Control } from './control.js'
+import { realDisk, type Disk } from './disk.js'
+import type { Backend } from './backend.js'
+import {
+  unitHeadAt,
+  unitHeadFields,
+  type FromWorker,
+  type ToWorker,
+  type WorkerOptions,
+} from './messages.js'
+import { createSharedMemory, shareMemoryOfThisRealm } from './shared-memory.js'
+import { Scheduler } from './scheduler.js'
+import { WalSync } from './wal-sync.js'
+
+const port = parentPort
+if (port === null) throw new Error('this file is a worker: start it with new Worker()')
+const options = workerData as WorkerOptions
+const control = new Control(options.control)
+let isDead = false
+
+function tell(message: FromWorker, transfer: ArrayBuffer[] = []): void {
+  port?.postMessage(message, transfer)
+}
+
+function die(cause: unknown): void {
+  if (isDead) return
+  isDead = true
+  tell({ kind: 'dead', cause: cause instanceof Error ? cause.message : String(cause) })
+}
+
+try {
+  await serve()
+} catch (cause) {
+  die(cause)
+}
+
+async function serve(): Promise<void> {
+  const disk = await chosenDisk()
+  let scheduler: Scheduler | undefined
+  const walSync = new WalSync({
+    disk,
+    events: {
+      synced: (_mark, micros) => {
+        control.countSync(Math.round(micros))
+        scheduler?.release()
+        walSync.start()
+      },
+      failed: (cause) => die(new Error(`the WAL could not be synced: ${cause.message}`, { cause })),
+    },
+    open: (path) => fs.openSync(path, 'r+'),
+    close: (fd) => fs.closeSync(fd),
+  })
+  const backend = await openBackend(disk, walSync)
+  control.memoryBytes = backend.memoryBytes
+  scheduler = new Scheduler({
+    backend,
+    control,
+    walSync,
+    send: (heads, bytes) => tell({ kind: 'replies', heads, bytes }, [bytes.buffer]),
+    onDead: die,
+  })
+  listen(scheduler, backend, walSync)
+  tell({ kind: 'ready', cancelFlags: backend.cancelFlags })
+}
+
+function listen(scheduler: Scheduler, backend: Backend, walSync: WalSync): void {
+  port?.on('message', (message: ToWorker) => {
+    if (isDead) return
+    if (message.kind === 'units') {
+      scheduler.accept(unitsOf(message))
+      control.memoryBytes = backend.memoryBytes
+      return
+    }
+    scheduler.stop()
+    walSync.closeAll()
+    backend.close().then(() => tell({ kind: 'closed' }), die)
+  })
+}
+
+function* unitsOf({ heads, bytes }: ToWorker & { kind: 'units' }) {
+  for (let at = 0; at < heads.length; at += unitHeadFields) {
+    const head = unitHeadAt(heads, at)
+    yield { head, bytes: bytes.subarray(head.offset, head.offset + head.length) }
+  }
+}
+
+async function chosenDisk(): Promise<Disk> {
+  if (options.diskModule === undefined) return realDisk
+  const module = (await import(options.diskModule)) as { readonly disk: Disk }
+  return module.disk
+}
+
+/** PGlite is loaded after this realm's WebAssembly was patched, never before. */
+async function openBackend(disk: Disk, walSync: WalSync): Promise<Backend> {
+  shareMemoryOfThisRealm()
+  const [{ Backend: PGliteBackend }, { loadExtensions }] = await Promise.all([
+    import('./backend.js'),
+    import('./extensions.js'),
+  ])
+  const wasmFile = createRequire(import.meta.url).resolve('@electric-sql/pglite/pglite.wasm')
+  return PGliteBackend.open({
+    folder: options.folder,
+    disk,
+    walSync,
+    durable: options.durable,
+    memory: createSharedMemory(),
+    wasmModule: new WebAssembly.Module(fs.readFileSync(pathToFileURL(wasmFile))),
+    sharedBuffersBytes: options.sharedBuffersBytes,
+    walBytesMax: options.walBytesMax,
+    extensions: await loadExtensions(options.extensions),
+    onWalWrite: (bytes) => control.addWalBytes(bytes),
+    onStderr: (line) => tell({ kind: 'stderr', line }),
+  })
+}
