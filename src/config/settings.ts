@@ -304,7 +304,7 @@ export const sections = {
       }),
       bootstrap_apikey: text({
         default: '',
-        pattern: /^kal_[A-Za-z0-9_-]{43}$/u,
+        pattern: /^kal_[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/u,
         expects: '`kal_` and 43 characters of base64url',
         secret: true,
         description:

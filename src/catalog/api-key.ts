@@ -1,0 +1,54 @@
+/**
+ * API keys: `kal_` and 32 random bytes in base64url. Nothing that is stored gives the key back: a
+ * SHA-256 digest to look it up by, and a SCRAM-SHA-256 verifier for the Postgres wire. A plain
+ * digest is enough because a key has 256 random bits; a password would need more.
+ */
+import { createHash, createHmac, pbkdf2 } from 'node:crypto'
+import { promisify } from 'node:util'
+
+/** Gives that many random bytes. */
+export type RandomBytes = (count: number) => Uint8Array
+
+export const keyBytes = 32
+/** Bytes of the salt that all keys of a user share. */
+export const saltBytes = 16
+/** PostgreSQL's default, `scram_iterations`. More would protect passwords, which keys are not. */
+const scramIterations = 4096
+
+/** A new key. */
+export function randomKey(random: RandomBytes): string {
+  return `kal_${Buffer.from(random(keyBytes)).toString('base64url')}`
+}
+
+/**
+ * Whether the text has the form of a key. Its last character can only carry four bits: 32 bytes
+ * in base64url have one spelling, and no other opens the door.
+ */
+export function isKey(text: string): boolean {
+  return /^kal_[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/.test(text)
+}
+
+/** SHA-256 of the key, 32 bytes. */
+export function digestOf(key: string): Buffer {
+  return createHash('sha256').update(key).digest()
+}
+
+/** What may be shown of a key later: enough to tell one's keys apart. */
+export function hintOf(key: string): string {
+  return `${key.slice(0, 8)}…`
+}
+
+/**
+ * PostgreSQL's form of a SCRAM-SHA-256 secret: `SCRAM-SHA-256$4096:salt$StoredKey:ServerKey`
+ * (RFC 5802, section 3; RFC 7677). A key is ASCII, so SASLprep changes nothing in it.
+ */
+export async function scramVerifier(key: string, salt: Uint8Array): Promise<string> {
+  const salted = await deriveKey(key, salt, scramIterations, 32, 'sha256')
+  const clientKey = createHmac('sha256', salted).update('Client Key').digest()
+  const storedKey = createHash('sha256').update(clientKey).digest('base64')
+  const serverKey = createHmac('sha256', salted).update('Server Key').digest('base64')
+  const saltText = Buffer.from(salt).toString('base64')
+  return `SCRAM-SHA-256$${scramIterations}:${saltText}$${storedKey}:${serverKey}`
+}
+
+const deriveKey = promisify(pbkdf2)

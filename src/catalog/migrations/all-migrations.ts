@@ -1,0 +1,5 @@
+import type { Migration } from '../migration.js'
+import { base } from './0001-base.js'
+
+/** Every step of the system schema, oldest first. New ones are added at the end. */
+export const allMigrations: readonly Migration[] = [base]
