@@ -3,7 +3,7 @@
  * SHA-256 digest to look it up by, and a SCRAM-SHA-256 verifier for the Postgres wire. A plain
  * digest is enough because a key has 256 random bits; a password would need more.
  */
-import { createHash, createHmac, pbkdf2 } from 'node:crypto'
+import { createHash, createHmac, hash, pbkdf2 } from 'node:crypto'
 import { promisify } from 'node:util'
 
 /** Gives that many random bytes. */
@@ -30,7 +30,7 @@ export function isKey(text: string): boolean {
 
 /** SHA-256 of the key, 32 bytes. */
 export function digestOf(key: string): Buffer {
-  return createHash('sha256').update(key).digest()
+  return hash('sha256', key, 'buffer')
 }
 
 /** What may be shown of a key later: enough to tell one's keys apart. */

@@ -2,21 +2,10 @@
  * The one port every door calls: authenticate a key, run SQL as its owner, stream a result.
  * It knows nothing of HTTP, sockets or JSON text; results carry PostgreSQL's own row messages.
  */
-import type { Role } from '../dialect/roles.js'
-import type { Identity } from '../engine/engine.js'
+import type { Caller } from '../access/caller.js'
 import type { ResultColumn } from '../protocol/type-info.js'
 
-/** Who asks, as proven by a key. */
-export interface Caller {
-  readonly userId: string
-  readonly name: string
-  readonly role: Role
-  /** Id of the key that was shown. */
-  readonly keyId: string
-  /** The key may only read. */
-  readonly readOnly: boolean
-  readonly identity: Identity
-}
+export type { Caller }
 
 /** A parameter: text is passed as it is; `json` holds the source text of a JSON object, array or number. */
 export type Parameter = null | boolean | string | { readonly json: string }

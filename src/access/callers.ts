@@ -1,0 +1,144 @@
+/**
+ * Tells from a key who asks, and for whom a caller may act. What the catalog answered is
+ * remembered until any user or key changes, so a known key costs no engine time.
+ */
+import { LRUCache } from 'lru-cache'
+import { digestOf, isKey } from '../catalog/api-key.js'
+import { rootUserId, type KnownUser, type Users } from '../catalog/users.js'
+import { DbError, assert } from '../errors.js'
+import type { Caller } from './caller.js'
+import type { LocalToken } from './local-token.js'
+import { RateLimits } from './rate-limits.js'
+
+export interface CallersOptions {
+  /** Now, in ms since 1970. */
+  readonly now: () => number
+  /** Keys that are remembered: `auth.key_cache_entries`. */
+  readonly keysMax: number
+  /** `limits.requests_per_second_per_key`; 0 for no limit. */
+  readonly requestsPerSecond: number
+  /** `limits.burst_requests_per_key`. */
+  readonly burstRequests: number
+  /** This machine's token; undefined when `auth.allow_localhost` is off. */
+  readonly localToken: Pick<LocalToken, 'accepts'> | undefined
+}
+
+/** Id that the local token has among keys. */
+export const localKeyId = 'local'
+
+interface Known {
+  readonly caller: Caller
+  /** Infinity for never. */
+  readonly expiresAtMs: number
+}
+
+export class Callers {
+  readonly #users: Users
+  readonly #options: CallersOptions
+  readonly #rates: RateLimits
+  readonly #byDigest: LRUCache<string, Known>
+  readonly #byName: LRUCache<string, KnownUser>
+  /** Grows with each change, so that an answer from before it is not remembered after it. */
+  #changes = 0
+
+  constructor(users: Users, options: CallersOptions) {
+    this.#users = users
+    this.#options = options
+    this.#rates = new RateLimits(options)
+    this.#byDigest = new LRUCache({ max: options.keysMax })
+    this.#byName = new LRUCache({ max: options.keysMax })
+    users.onChange(() => this.#forget())
+  }
+
+  /**
+   * The caller this key belongs to. Errors: UNAUTHORIZED (no key of this server, expired, revoked),
+   * RATE_LIMITED with `retryAfterS`; those of the engine for a key that is not remembered.
+   */
+  async authenticate(key: string): Promise<Caller> {
+    // Text that cannot be a key costs no hash and no engine time.
+    if (!isKey(key)) throw unknownKey()
+    const digest = digestOf(key)
+    const known = this.#byDigest.get(digest.toString('latin1')) ?? (await this.#find(digest))
+    if (known.expiresAtMs <= this.#options.now()) {
+      throw new DbError('UNAUTHORIZED', 'the API key has expired', { hint: 'Ask for a new key.' })
+    }
+    this.#rates.take(known.caller.keyId)
+    return known.caller
+  }
+
+  /**
+   * The caller to run `EXECUTE AS 'name' (…)` as: that user with the key and the read-only flag of
+   * `caller`. A service may act for users, an admin for users and services; none gains more than
+   * the role `user` can do. Errors: FORBIDDEN, NOT_FOUND.
+   */
+  async callerFor(caller: Caller, name: string): Promise<Caller> {
+    if (caller.role === 'user') {
+      throw new DbError('FORBIDDEN', 'EXECUTE AS is for services and admins')
+    }
+    const target = this.#byName.get(name) ?? (await this.#findByName(name))
+    if (target.role === 'admin' || (target.role === 'service' && caller.role !== 'admin')) {
+      throw new DbError(
+        'FORBIDDEN',
+        `a caller with the role ${caller.role} cannot act for '${name}'`,
+      )
+    }
+    const { keyId, readOnly } = caller
+    return callerOf({ user: { ...target, role: 'user' }, keyId, readOnly })
+  }
+
+  async #find(digest: Uint8Array): Promise<Known> {
+    const changes = this.#changes
+    const known = await this.#lookUp(digest)
+    if (known === undefined) throw unknownKey()
+    if (changes === this.#changes) this.#byDigest.set(Buffer.from(digest).toString('latin1'), known)
+    return known
+  }
+
+  async #lookUp(digest: Uint8Array): Promise<Known | undefined> {
+    if (this.#options.localToken?.accepts(digest) === true) return this.#root()
+    const key = await this.#users.findByDigest(digest)
+    return key && { caller: callerOf(key), expiresAtMs: key.expiresAtMs }
+  }
+
+  async #root(): Promise<Known> {
+    const user = await this.#users.findByName(rootUserId)
+    assert(user?.userId === rootUserId, 'root is always there')
+    return {
+      caller: callerOf({ user, keyId: localKeyId, readOnly: false }),
+      expiresAtMs: Infinity,
+    }
+  }
+
+  async #findByName(name: string): Promise<KnownUser> {
+    const changes = this.#changes
+    const user = await this.#users.findByName(name)
+    if (user === undefined) throw new DbError('NOT_FOUND', `there is no user '${name}'`)
+    if (changes === this.#changes) this.#byName.set(name, user)
+    return user
+  }
+
+  #forget(): void {
+    this.#changes++
+    this.#byDigest.clear()
+    this.#byName.clear()
+  }
+}
+
+interface ProvenKey {
+  readonly user: KnownUser
+  readonly keyId: string
+  readonly readOnly: boolean
+}
+
+function callerOf({ user, keyId, readOnly }: ProvenKey): Caller {
+  const { userId, name, role, roleOid } = user
+  const identity = Object.freeze({ roleOid, userId, readOnly })
+  return Object.freeze({ userId, name, role, keyId, readOnly, identity })
+}
+
+/** One answer for malformed, unknown and revoked: a stranger learns nothing from it. */
+function unknownKey(): DbError {
+  return new DbError('UNAUTHORIZED', 'the API key is unknown or revoked', {
+    hint: "CREATE APIKEY FOR 'name' makes a new one.",
+  })
+}
