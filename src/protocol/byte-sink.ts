@@ -43,7 +43,9 @@ export class ByteSink {
   appendText(text: string): void {
     // A UTF-16 unit is three bytes at most.
     const target = this.reserve(text.length * 3)
-    this.length += encoder.encodeInto(text, target.subarray(this.length)).written
+    if (text.length > shortTextMax || !this.#appendAscii(text, target)) {
+      this.length += encoder.encodeInto(text, target.subarray(this.length)).written
+    }
   }
 
   /** What was written; a view that the next write may change. */
@@ -58,6 +60,17 @@ export class ByteSink {
     }
   }
 
+  /** False, and nothing appended, if the text is not all ASCII. */
+  #appendAscii(text: string, target: Uint8Array): boolean {
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i)
+      if (code > 0x7f) return false
+      target[this.length + i] = code
+    }
+    this.length += text.length
+    return true
+  }
+
   #grow(needed: number): void {
     const bytes = new Uint8Array(Math.max(needed, this.bytes.length * 2))
     bytes.set(this.bytes.subarray(0, this.length))
@@ -65,4 +78,6 @@ export class ByteSink {
   }
 }
 
+/** Up to here a loop beats the encoder. */
+const shortTextMax = 64
 const encoder = new TextEncoder()

@@ -1,0 +1,99 @@
+/**
+ * Opens the HTTP door: listens, gives every request a reply and a route, and closes gracefully.
+ */
+import type { Database } from '../database/database.js'
+import type { Config } from '../config/settings.js'
+import { DbError } from '../errors.js'
+import { ByteSink } from '../protocol/byte-sink.js'
+import type { Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+import { createCors, type Cors } from './cors.js'
+import { Cancellation, sendError, type Door, type Reply } from './reply.js'
+import { RunningReplies } from './running-replies.js'
+import { routeName, routeRequest } from './router.js'
+import { listen, type Exchange, type Listener, type RequestHead } from './uws.js'
+
+export interface HttpOptions {
+  readonly config: Config
+  readonly database: Database
+  readonly log: Log
+  readonly metrics: Metrics
+  /** Of the server; shown by the health check. */
+  readonly version: string
+}
+
+export interface HttpServer {
+  /** The port it listens on, chosen if server.port is 0. */
+  readonly port: number
+  /**
+   * Takes no more requests, lets those that run end within server.shutdown_timeout_ms, cancels
+   * the rest. The database must stay open until then. Safe twice.
+   */
+  close(): Promise<void>
+}
+
+/** Errors: CONFIG_INVALID if the address cannot be had, or TLS is not possible. */
+export async function openHttp(options: HttpOptions): Promise<HttpServer> {
+  const { config } = options
+  const door: Door = { ...options, sink: new ByteSink(), isStopping: false }
+  const cors = createCors(config.cors.allowed_origins)
+  const running = new RunningReplies()
+  const listener = await listen({
+    host: config.server.host,
+    port: config.server.port,
+    tls: tlsOf(config),
+    handler: (head, exchange) => accept({ door, cors, running, head, exchange }),
+  })
+  const { port } = listener
+  options.log.info('listening', { host: config.server.host, port })
+  let closing: Promise<void> | undefined
+  return { port, close: () => (closing ??= close(door, running, listener)) }
+}
+
+function tlsOf({ server }: Config) {
+  if (server.tls_cert === '') return undefined
+  return { certificateFile: server.tls_cert, keyFile: server.tls_key }
+}
+
+interface Arrival {
+  readonly door: Door
+  readonly cors: Cors
+  readonly running: RunningReplies
+  readonly head: RequestHead
+  readonly exchange: Exchange
+}
+
+function accept({ door, cors, running, head, exchange }: Arrival): void {
+  const isPreflight =
+    head.method === 'OPTIONS' && head.header('access-control-request-method') !== ''
+  const reply: Reply = {
+    door,
+    exchange,
+    corsHeaders: isPreflight ? cors.preflight(head) : cors.headers(head),
+    route: routeName(head.path),
+    startedMs: performance.now(),
+    cancellation: new Cancellation(),
+  }
+  running.add(reply)
+  if (door.isStopping) refuse(reply)
+  else routeRequest(reply, head)
+}
+
+/** A connection that was open before the stop brings another request. */
+function refuse(reply: Reply): void {
+  reply.exchange.isLast = true
+  sendError(reply, new DbError('UNAVAILABLE', 'the server is stopping'))
+}
+
+/** Time for cancelled requests to say so to their callers. */
+const farewellMs = 500
+
+async function close(door: Door, running: RunningReplies, listener: Listener): Promise<void> {
+  door.isStopping = true
+  listener.stopAccepting()
+  for (const { exchange } of running) exchange.isLast = true
+  await running.emptied(door.config.server.shutdown_timeout_ms)
+  for (const { cancellation } of running) cancellation.abort()
+  await running.emptied(farewellMs)
+  listener.closeConnections()
+}

@@ -1,0 +1,83 @@
+/** POST /v1/api/sql: head and body in, rows out, whole or as a stream. */
+import type { Caller, SqlRequest } from '../database/database.js'
+import { DbError } from '../errors.js'
+import { readIdempotencyKey, readKey } from './credentials.js'
+import { sendError, sendJson, type Reply } from './reply.js'
+import { parseSqlBody, type SqlBody } from './sql-body.js'
+import { writeSqlResponse } from './sql-response.js'
+import { streamRows } from './stream-rows.js'
+import type { RequestHead } from './uws.js'
+
+/** What the head says; read before the first wait. */
+interface SqlHead {
+  readonly key: string
+  readonly idempotencyKey: string | undefined
+  readonly isStreamWanted: boolean
+}
+
+export async function answerSql(reply: Reply, head: RequestHead): Promise<void> {
+  const { exchange, door, cancellation } = reply
+  const { body_bytes_max, parameters_max } = door.config.http
+  const heading = errorAsValue(() => readSqlHead(head))
+  // Who has no key has no right to our memory: their body is read and thrown away.
+  const bytesMax = heading instanceof DbError ? 0 : body_bytes_max
+  const body = await exchange.readBody(bytesMax, (bytes) =>
+    errorAsValue(() => parseSqlBody(bytes, parameters_max)),
+  )
+  if (exchange.isOver) return
+  exchange.onGone = () => cancellation.abort()
+  try {
+    if (heading instanceof DbError) throw heading
+    const caller = await door.database.authenticate(heading.key)
+    if (body instanceof DbError) throw body
+    await runSql(reply, caller, heading, body)
+  } catch (thrown) {
+    sendError(reply, thrown)
+  }
+}
+
+/** Errors: UNAUTHORIZED, UNSUPPORTED_MEDIA_TYPE, BAD_REQUEST. */
+function readSqlHead(head: RequestHead): SqlHead {
+  const key = readKey(head)
+  const contentType = head.header('content-type')
+  if (!/^application\/json\s*(;|$)/i.test(contentType)) {
+    throw new DbError(
+      'UNSUPPORTED_MEDIA_TYPE',
+      contentType === '' ? 'the body has no Content-Type' : `cannot read ${contentType}`,
+      { hint: 'Send the body as Content-Type: application/json.' },
+    )
+  }
+  return {
+    key,
+    idempotencyKey: readIdempotencyKey(head),
+    isStreamWanted: head.header('accept').toLowerCase().includes('application/x-ndjson'),
+  }
+}
+
+/** The error is looked at later, in its turn. Bugs are thrown on. */
+function errorAsValue<T>(read: () => T): T | DbError {
+  try {
+    return read()
+  } catch (thrown) {
+    if (thrown instanceof DbError) return thrown
+    throw thrown
+  }
+}
+
+async function runSql(
+  reply: Reply,
+  caller: Caller,
+  { idempotencyKey, isStreamWanted }: SqlHead,
+  { sql, parameters, namespace, transaction, rows }: SqlBody,
+): Promise<void> {
+  const { door, startedMs, cancellation } = reply
+  const request: SqlRequest = { sql, parameters, namespace, transaction, idempotencyKey }
+  if (isStreamWanted) {
+    await streamRows({ reply, rows, parts: door.database.stream(caller, request, cancellation) })
+    return
+  }
+  const outcome = await door.database.run(caller, request, cancellation)
+  door.sink.clear()
+  writeSqlResponse({ outcome, rows, startedMs, out: door.sink })
+  sendJson(reply, 200, door.sink.view())
+}

@@ -1,0 +1,366 @@
+/**
+ * The only file that knows uWebSockets.js, native or its JavaScript fallback (UWS_USE_FALLBACK=1,
+ * and Node versions without a binary), and makes both behave alike. What uWS asks of us:
+ *   - a request is gone when the handler returns: `RequestHead` must be read before any wait;
+ *   - a response is gone after its end or abort, touching it then crashes: `Exchange` guards;
+ *   - a body chunk is gone when its callback returns: it is decoded or copied there;
+ *   - an exception in a callback ends the process: handlers are guarded.
+ */
+import { createRequire } from 'node:module'
+import { STATUS_CODES, type Server, type ServerResponse } from 'node:http'
+import type * as uws from 'uWebSockets.js'
+import type {
+  AppOptions,
+  HttpRequest,
+  HttpResponse,
+  TemplatedApp,
+  us_listen_socket,
+} from 'uWebSockets.js'
+import { DbError, assert } from '../errors.js'
+import { BodyCollector } from './body-collector.js'
+
+/** What is read of a request's head; valid until the handler returns. */
+export interface RequestHead {
+  /** Upper case. */
+  readonly method: string
+  /** Without the query. */
+  readonly path: string
+  /** Of several headers of one name one is taken; empty if there is none. */
+  header(lowerCaseName: string): string
+}
+
+export type RequestHandler = (head: RequestHead, exchange: Exchange) => void
+
+export interface ListenOptions {
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  /** Files in PEM format; without them no TLS. */
+  readonly tls: { readonly certificateFile: string; readonly keyFile: string } | undefined
+  /** Called for every request. What it throws ends that connection. */
+  readonly handler: RequestHandler
+}
+
+export interface Listener {
+  readonly port: number
+  /** Takes no more connections; those that are open go on. */
+  stopAccepting(): void
+  /** Ends all connections at once. */
+  closeConnections(): void
+}
+
+/**
+ * Largest head of a request (uWS's own 4 KiB is less than browsers' cookies for localhost take).
+ * Read by the native library when it is loaded.
+ */
+const headBytesMax = 16 * 1024
+
+/** Errors: CONFIG_INVALID if the address cannot be had, or TLS is not possible. */
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const library = loadLibrary()
+  // Else each response carries a header that tells the library's version.
+  library._cfg('silent')
+  const app = createApp(library, options)
+  app.any('/*', (response, request) => dispatch(options.handler, response, request))
+  const socket = await openSocket(app, options)
+  mendFallback(socket)
+  const port = library.us_socket_local_port(socket)
+  let isAccepting = true
+  const stopAccepting = () => {
+    if (isAccepting) library.us_listen_socket_close(socket)
+    isAccepting = false
+  }
+  return { port, stopAccepting, closeConnections: () => closeApp(app, socket) }
+}
+
+type Library = typeof uws
+/** Methods that the declarations lack. */
+interface ClosableApp {
+  close?: () => void
+}
+/** The fallback's listen socket knows its server. */
+interface FallbackSocket {
+  readonly http?: Server | null
+}
+
+function loadLibrary(): Library {
+  process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= String(headBytesMax)
+  const require = createRequire(import.meta.url)
+  // The package's entry would announce the choice on standard output.
+  const isFallbackWanted = /^(1|true)$/i.test(process.env['UWS_USE_FALLBACK'] ?? '')
+  const name = isFallbackWanted ? 'uWebSockets.js/dist/index.js' : 'uWebSockets.js'
+  return require(name) as Library
+}
+
+function createApp(library: Library, { tls }: ListenOptions): TemplatedApp {
+  if (tls === undefined) return library.App()
+  // The fallback has no SSLApp, whatever the declarations say.
+  const SSLApp: ((options: AppOptions) => TemplatedApp) | undefined = library.SSLApp
+  if ((SSLApp as unknown) === undefined) {
+    throw new DbError(
+      'CONFIG_INVALID',
+      'server.tls_cert: this Node.js runs the JavaScript fallback of uWebSockets.js, ' +
+        'which has no TLS; use a Node.js with a native binary, or a reverse proxy for TLS',
+    )
+  }
+  try {
+    return SSLApp({ cert_file_name: tls.certificateFile, key_file_name: tls.keyFile })
+  } catch (cause) {
+    throw new DbError(
+      'CONFIG_INVALID',
+      `server.tls_cert, server.tls_key: ${tls.certificateFile} and ${tls.keyFile} ` +
+        'are not a certificate chain and its private key in PEM format',
+      {},
+      { cause },
+    )
+  }
+}
+
+function openSocket(app: TemplatedApp, { host, port }: ListenOptions): Promise<us_listen_socket> {
+  // With options but not in the declarations. Without the option two servers share a port.
+  const exclusivePort = 1
+  const listenExclusively = app.listen.bind(app) as unknown as (
+    host: string,
+    port: number,
+    options: number,
+    callback: (socket: us_listen_socket | false) => void,
+  ) => void
+  return new Promise((resolve, reject) => {
+    listenExclusively(host, port, exclusivePort, (socket) => {
+      if (socket !== false) resolve(socket)
+      else reject(cannotListen(host, port))
+    })
+  })
+}
+
+function cannotListen(host: string, port: number): DbError {
+  return new DbError(
+    'CONFIG_INVALID',
+    `server.host, server.port: cannot listen on ${host}:${port}; ` +
+      'another program has the port, or the address is not one of this machine',
+  )
+}
+
+/** The fallback watches each connection and never forgets one: a leak, for nothing it needs. */
+function mendFallback(socket: us_listen_socket): void {
+  const server = (socket as FallbackSocket).http
+  if (server == null) return
+  // The first listener is node:http's own.
+  for (const leaky of server.listeners('connection').slice(1)) {
+    server.off('connection', leaky as () => void)
+  }
+}
+
+function closeApp(app: TemplatedApp, socket: us_listen_socket): void {
+  const fallback = (socket as FallbackSocket).http
+  if (fallback != null) fallback.closeAllConnections()
+  else (app as ClosableApp).close?.()
+}
+
+function dispatch(handler: RequestHandler, response: HttpResponse, request: HttpRequest): void {
+  const url = request.getUrl()
+  const queryStart = url.indexOf('?')
+  const method = request.getMethod().toUpperCase()
+  const exchange = new Exchange(response, method === 'HEAD')
+  const head: RequestHead = {
+    method,
+    path: queryStart === -1 ? url : url.slice(0, queryStart),
+    header: (name) => request.getHeader(name),
+  }
+  try {
+    handler(head, exchange)
+  } catch {
+    exchange.disconnect()
+  }
+}
+
+export type Header = readonly [name: string, value: string]
+
+/** One request's answer, and its body. Every method may be called after the end: nothing happens. */
+export class Exchange {
+  readonly #response: HttpResponse
+  /** Of the fallback: what it wraps. */
+  readonly #node: ServerResponse | undefined
+  readonly #isHead: boolean
+  /** Whether the connection ends with this answer. */
+  isLast = false
+  #isOver = false
+  #isGone = false
+  #onOver: (() => void) | undefined
+  #onGone: (() => void) | undefined
+  #onWritable: (() => void) | undefined
+
+  constructor(response: HttpResponse, isHead: boolean) {
+    this.#response = response
+    this.#node = response['response'] as ServerResponse | undefined
+    this.#isHead = isHead
+    // The fallback also calls it after a proper end.
+    response.onAborted(() => {
+      if (!this.#isOver) this.#end(true)
+    })
+  }
+
+  /** Answered, or the caller has gone. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** The caller went away before the end of the answer. */
+  get isGone(): boolean {
+    return this.#isGone
+  }
+
+  /** Called once, when the exchange is over either way. */
+  set onOver(listener: () => void) {
+    this.#onOver = listener
+  }
+
+  /** Called once, if the caller goes away before the end. */
+  set onGone(listener: (() => void) | undefined) {
+    this.#onGone = listener
+  }
+
+  /**
+   * Collects the body and decodes it while its bytes are there. Resolves to what `decode` gives;
+   * to REQUEST_TOO_LARGE past `bytesMax`; to CANCELLED if the caller goes away. To be called
+   * before the handler returns.
+   */
+  readBody<T>(bytesMax: number, decode: (body: Buffer) => T): Promise<T | DbError> {
+    return new Promise((resolve) => {
+      const collector = new BodyCollector(bytesMax)
+      this.#onGone = () => resolve(new DbError('CANCELLED', 'the caller went away'))
+      this.#response.onData((chunk, isLast) => {
+        const body = collector.take(bytesOf(chunk), isLast)
+        if (body === undefined || this.#isOver) return
+        this.#onGone = undefined
+        resolve(body instanceof DbError ? body : decode(body))
+      })
+    })
+  }
+
+  /** Answers in one piece. `body` may be reused as soon as this returns. */
+  respond(status: number, headers: readonly Header[], body: Uint8Array | string): void {
+    if (this.#isOver) return
+    this.#response.cork(() => {
+      this.#writeHead(status, headers)
+      if (status === 204) this.#endWithoutBody(undefined)
+      else if (this.#isHead) this.#endWithoutBody(sizeOf(body))
+      else this.#endWith(body)
+    })
+    this.#end(false)
+  }
+
+  /** Begins an answer that is written piece by piece. */
+  begin(status: number, headers: readonly Header[]): void {
+    if (this.#isOver) return
+    this.#response.cork(() => this.#writeHead(status, headers))
+    const writable = () => this.#onWritable?.()
+    if (this.#node !== undefined) this.#node.on('drain', writable)
+    else {
+      this.#response.onWritable(() => {
+        writable()
+        return true
+      })
+    }
+  }
+
+  /** Writes a piece. False: it waits for the reader; write on after `writable()`. */
+  write(piece: Uint8Array): boolean {
+    if (this.#isOver || piece.length === 0) return true
+    let isSent = true
+    this.#response.cork(() => {
+      isSent = this.#response.write(this.#kept(piece))
+    })
+    return isSent
+  }
+
+  /** Resolves when what was written has left, the caller has gone, or after `timeoutMs`: false. */
+  writable(timeoutMs: number): Promise<boolean> {
+    if (this.#isOver) return Promise.resolve(true)
+    return new Promise((resolve) => {
+      const done = (isWritable: boolean) => {
+        clearTimeout(timer)
+        this.#onWritable = undefined
+        resolve(isWritable)
+      }
+      const timer = setTimeout(() => done(false), timeoutMs)
+      this.#onWritable = () => done(true)
+    })
+  }
+
+  /** Ends what `begin` began. */
+  finish(): void {
+    if (this.#isOver) return
+    this.#response.cork(() => this.#endWith(''))
+    this.#end(false)
+  }
+
+  /** Ends the connection without an answer, or in the middle of one. */
+  disconnect(): void {
+    if (this.#isOver) return
+    // Calls onAborted, at once or (fallback) later.
+    this.#response.close()
+    this.#end(true)
+  }
+
+  #writeHead(status: number, headers: readonly Header[]): void {
+    this.#response.writeStatus(statusLine(status))
+    // The native library writes the header by itself.
+    if (this.isLast && this.#node !== undefined) this.#response.writeHeader('connection', 'close')
+    for (const [name, value] of headers) this.#response.writeHeader(name, value)
+  }
+
+  #endWith(body: Uint8Array | string): void {
+    // Asked to close, the fallback would not wait until the answer is sent.
+    const isLast = this.isLast && this.#node === undefined
+    this.#response.end(this.#kept(body), isLast)
+  }
+
+  /** `bytes`: what a body would have; undefined where there can be none. */
+  #endWithoutBody(bytes: number | undefined): void {
+    if (this.#node !== undefined) {
+      if (bytes !== undefined) this.#node.setHeader('content-length', bytes)
+      this.#node.end()
+    } else if (bytes === undefined) {
+      // Even an `undefined` for the length would be written as one.
+      this.#response.endWithoutBody()
+    } else {
+      this.#response.endWithoutBody(bytes, this.isLast)
+    }
+  }
+
+  /** The native library copies what it is given; node:http keeps it. */
+  #kept(bytes: Uint8Array | string): Uint8Array | string {
+    return this.#node === undefined || typeof bytes === 'string' ? bytes : Buffer.from(bytes)
+  }
+
+  #end(isGone: boolean): void {
+    // The fallback may tell of the abort after `disconnect` has.
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#isGone = isGone
+    if (isGone) this.#onGone?.()
+    this.#onWritable?.()
+    this.#onOver?.()
+  }
+}
+
+/** The fallback gives its chunks as Buffers. */
+function bytesOf(chunk: ArrayBuffer | Buffer): Buffer {
+  return Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk)
+}
+
+function sizeOf(body: Uint8Array | string): number {
+  return typeof body === 'string' ? Buffer.byteLength(body) : body.length
+}
+
+const statusLines = new Map<number, string>([[499, '499 Client Closed Request']])
+
+function statusLine(status: number): string {
+  const known = statusLines.get(status)
+  if (known !== undefined) return known
+  const reason = STATUS_CODES[status]
+  assert(reason !== undefined, `status ${status} has a reason`)
+  statusLines.set(status, `${status} ${reason}`)
+  return `${status} ${reason}`
+}
