@@ -1,10 +1,19 @@
 /**
- * The engine driven directly: one process, the engine's port, prepared statements, no HTTP, no
- * JSON, no access checks. What KalamDB's doors can at best reach.
+ * The engine driven directly: one process, the engine's port, prepared statements, an ordinary
+ * role, durable acknowledgements; no HTTP, no JSON, no keys. What KalamDB's doors could at best
+ * reach. Run as a process.
  */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Identity, type Unit } from '../../src/engine/engine.js'
+import { MessageWriter } from '../../src/engine/frontend-messages.js'
+import { openPGliteEngine, type PGliteEngine } from '../../src/engine/pglite/pglite-engine.js'
+import { Queries } from '../../src/engine/queries.js'
+import { runLoop, type Operation, type Sample } from '../load/sample.js'
 import { serveOrders } from '../load/worker-process.js'
 import type { Durability } from './systems.js'
-import type { WorkloadName } from './workloads.js'
+import { setupStatements, workloadNames, workloads, type WorkloadName } from './workloads.js'
 
 export type EngineOrder =
   | { readonly kind: 'open'; readonly durability: Durability }
@@ -15,7 +24,93 @@ export type EngineOrder =
       readonly durationMs: number
     }
 
-serveOrders(
-  (order: EngineOrder) => Promise.reject(new Error(`no engine yet for ${order.kind}`)),
-  () => Promise.resolve(),
-)
+interface OpenEngine {
+  readonly engine: PGliteEngine
+  readonly identity: Identity
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'kalamdb-bench-engine-'))
+let opened: OpenEngine | undefined
+
+serveOrders(answer, async () => {
+  await opened?.engine.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function answer(order: EngineOrder): Promise<Sample | undefined> {
+  if (order.kind === 'open') {
+    opened = await openEngine(order.durability)
+    return undefined
+  }
+  if (opened === undefined) throw new Error('the engine is not open')
+  const lane = laneOf(opened, order.workload)
+  const lanes = Array.from({ length: order.inFlight }, () => lane)
+  return runLoop({ ...order, lanes, idMax: workloads[order.workload].idMax })
+}
+
+/** The server's defaults (src/config), apart from the folder and what is measured. */
+async function openEngine(durability: Durability): Promise<OpenEngine> {
+  const engine = await openPGliteEngine({
+    folder: join(folder, 'data'),
+    durable: durability === 'fsync',
+    sharedBuffersBytes: 128 * 2 ** 20,
+    walBytesMax: 256 * 2 ** 20,
+    stackMb: 64,
+    extensions: [],
+    queueMax: 10_000,
+    transactionTimeoutMs: 5_000,
+    idleTransactionTimeoutMs: 1_000,
+    cancelGraceMs: 2_000,
+    restartsMax: 0,
+    restartWindowMs: 60_000,
+    log: { info: ignore, warn: ignore, error: ignore },
+  })
+  const queries = new Queries(engine)
+  for (const sql of [...setupStatements, ...roleStatements]) await queries.query(sql)
+  const { rows } = await queries.query("SELECT 'bench'::regrole::oid")
+  const identity = { roleOid: Number(rows[0]?.[0]), userId: 'bench', readOnly: false }
+  for (const name of workloadNames) await prepare(engine, identity, name)
+  return { engine, identity }
+}
+
+const roleStatements: readonly string[] = [
+  'CREATE ROLE bench',
+  'GRANT SELECT, UPDATE ON public.todo TO bench',
+  'GRANT INSERT ON public.entry TO bench',
+]
+
+async function prepare(
+  engine: PGliteEngine,
+  identity: Identity,
+  name: WorkloadName,
+): Promise<void> {
+  const bytes = new MessageWriter().parse(name, workloads[name].sql).sync().finish()
+  await engine.run(unitOf(identity, bytes))
+}
+
+function laneOf({ engine, identity }: OpenEngine, name: WorkloadName): Operation {
+  const workload = workloads[name]
+  return (id, done) => {
+    const values = workload.parameters(id).map(String)
+    const bytes = new MessageWriter().bind(name, values).execute().sync().finish()
+    engine.run(unitOf(identity, bytes)).then((reply) => {
+      const text = Buffer.from(reply.buffer, reply.byteOffset, reply.byteLength).toString('latin1')
+      done(workload.isRightReply(text, id) ? undefined : new Error(`wrong: ${text.slice(0, 300)}`))
+    }, done)
+  }
+}
+
+function unitOf(identity: Identity, bytes: Uint8Array): Unit {
+  return { bytes, identity, ...bounds }
+}
+
+const bounds = {
+  searchPath: 'public',
+  timeoutMs: 30_000,
+  waitMs: 10_000,
+  replyBytesMax: 64 * 2 ** 20,
+} as const
+
+function ignore(): void {
+  // A bench prints its own lines only.
+}

@@ -19,14 +19,14 @@ const columns = 'id, owner, title, done, amount, created_at'
 
 /** Run once, as the owner of everything. */
 export const setupStatements: readonly string[] = [
-  `CREATE TABLE todo (id int PRIMARY KEY, owner text NOT NULL, title text NOT NULL,
+  `CREATE TABLE public.todo (id int PRIMARY KEY, owner text NOT NULL, title text NOT NULL,
      done boolean NOT NULL, amount numeric(10,2) NOT NULL, created_at timestamptz NOT NULL)`,
-  `INSERT INTO todo SELECT n, 'user ' || n % 1000, 'todo ' || n, n % 3 = 0, n / 100.0,
+  `INSERT INTO public.todo SELECT n, 'user ' || n % 1000, 'todo ' || n, n % 3 = 0, n / 100.0,
      timestamptz '2026-01-01 00:00:00Z' + n * interval '1 second'
    FROM generate_series(1, ${rowsInTable}) AS n`,
-  `CREATE TABLE entry (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, title text NOT NULL,
+  `CREATE TABLE public.entry (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, title text NOT NULL,
      amount numeric(10,2) NOT NULL, created_at timestamptz NOT NULL DEFAULT now())`,
-  'ANALYZE todo',
+  'ANALYZE public.todo',
 ]
 
 export const workloads: Readonly<Record<WorkloadName, Workload>> = {
