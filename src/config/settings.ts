@@ -101,7 +101,7 @@ export const sections = {
       queue_max: integer({
         default: 10_000,
         min: 1,
-        max: 1_000_000,
+        max: 60_000,
         unit: 'requests',
         description: 'Most requests that wait for the engine; one more ends with OVERLOADED.',
       }),
