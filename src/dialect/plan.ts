@@ -1,9 +1,21 @@
 /**
  * What the dialect makes of SQL text: for each statement a checked plan. Pure: no engine, no
- * catalog, no clock. The same text, role and read-only flag always give the same plans, so they
- * are cached.
+ * catalog, no clock. The same text and context always give the same plans, so they are cached and
+ * shared: everything in them is frozen.
  */
+import type { TextPosition } from '../protocol/text-position.js'
 import type { Role } from './roles.js'
+
+/** Who asks, and through which door: all that a plan depends on beside the text. */
+export interface PlanContext {
+  readonly role: Role
+  /** The key may only read. */
+  readonly readOnly: boolean
+  readonly door: Door
+}
+
+/** HTTP has no session beyond a request and fixes the format of values; the Postgres wire has both. */
+export type Door = 'http' | 'postgres'
 
 /** What the text becomes before PostgreSQL sees it: splices into the statement, never a deparse. */
 export interface Splice {
@@ -15,8 +27,8 @@ export interface Splice {
   readonly text: string | { readonly roleOfUser: string }
 }
 
-/** Where a statement stands in the caller's text. */
-export interface Place {
+/** Where a statement stands in the caller's text; the position is that of its first character. */
+export interface Place extends TextPosition {
   /** UTF-16 index of its first character in the request's SQL. */
   readonly start: number
   readonly end: number
@@ -28,6 +40,7 @@ export interface SqlPlan {
   readonly place: Place
   /** The statement as written, without its semicolon. */
   readonly text: string
+  /** In order, not overlapping. `composeText` applies them. */
   readonly splices: readonly Splice[]
   /** BEGIN/START, COMMIT/END, ROLLBACK; savepoints and all else are `none`. */
   readonly transaction: 'begin' | 'commit' | 'rollback' | 'none'
@@ -60,7 +73,6 @@ export type KalamPlan = { readonly place: Place } & (
       readonly readOnly: boolean
     }
   | { readonly kind: 'revoke-key'; readonly id: string }
-  | { readonly kind: 'show-config' }
 )
 
 /** `EXECUTE AS 'alice' (statement)`. */

@@ -5,6 +5,8 @@
  * token. Time is linear in the text.
  */
 
+import { positionAfter, positionAt, textStart, type TextPosition } from './text-position.js'
+
 export type TokenKind =
   | 'space'
   | 'comment'
@@ -73,7 +75,8 @@ export function splitStatements(text: string): StatementPlace[] {
 
 /** The line and column of a UTF-16 index. */
 export function lineAndColumn(text: string, index: number): LineAndColumn {
-  return advance({ line: 1, column: 1 }, text, 0, Math.min(index, text.length))
+  const { line, column } = positionAt(text, index)
+  return { line, column }
 }
 
 /** The token that starts at `index`, which must be inside the text. */
@@ -118,13 +121,13 @@ export class StatementSplitter {
   /** What has not been looked at; it starts inside the file at `#base`. */
   #text = ''
   #base = 0
-  #position: LineAndColumn = { line: 1, column: 1 }
+  #position: TextPosition = textStart
   /** Text shorter than this cannot complete the token it starts with. */
   #lengthNeeded = 0
   #boundary = new StatementBoundary()
   /** The text of the statement so far, and where it starts. */
   #held: string[] = []
-  #heldFrom: LineAndColumn = this.#position
+  #heldFrom: TextPosition = textStart
 
   /** The statements that this piece completes. */
   push(piece: string): FoundStatement[] {
@@ -167,7 +170,7 @@ export class StatementSplitter {
     const ends = this.#boundary.endsWith(this.#text, next, this.#base)
     if (!wasInside) this.#heldFrom = this.#position
     if (this.#boundary.isInside) this.#held.push(this.#text.slice(next.start, next.end))
-    this.#position = advance(this.#position, this.#text, next.start, next.end)
+    this.#position = positionAfter(this.#position, this.#text, next.start, next.end)
     return ends && wasInside
   }
 
@@ -177,7 +180,7 @@ export class StatementSplitter {
     const length = place === undefined ? 0 : place.end - place.start
     const text = this.#held.join('').slice(0, length)
     this.#held = []
-    return { text, ...this.#heldFrom }
+    return { text, line: this.#heldFrom.line, column: this.#heldFrom.column }
   }
 
   /**
@@ -414,25 +417,4 @@ function isDigit(code: number): boolean {
 function isWordStart(code: number): boolean {
   const letter = code | 32
   return (letter >= 97 && letter <= 122) || code === 95 || code >= 128
-}
-
-/** Where one stands after reading `text` from `start` to `end`. */
-function advance(from: LineAndColumn, text: string, start: number, end: number): LineAndColumn {
-  let { line, column } = from
-  for (let index = start; index < end; index++) {
-    const code = text.charCodeAt(index)
-    if (code === 10) {
-      line++
-      column = 1
-    } else if (!isSecondHalf(text, index)) column++
-  }
-  return { line, column }
-}
-
-/** The low half of a surrogate pair is no character of its own. */
-function isSecondHalf(text: string, index: number): boolean {
-  const code = text.charCodeAt(index)
-  if (code < 0xdc00 || code > 0xdfff || index === 0) return false
-  const before = text.charCodeAt(index - 1)
-  return before >= 0xd800 && before <= 0xdbff
 }

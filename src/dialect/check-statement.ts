@@ -1,0 +1,94 @@
+/**
+ * Decides from a statement's syntax tree whether this caller may run it, and what it does to its
+ * surroundings. Rights on tables and functions are PostgreSQL's own business; here is what
+ * PostgreSQL cannot know: that its one session serves everyone.
+ */
+import { refuseByParts, refuseByRule, refuseName } from './part-rules.js'
+import type { PlanContext, SqlPlan } from './plan.js'
+import { onlyReads, refused, type Refusal } from './refusal.js'
+import { ruleOf } from './statement-rules.js'
+import { surveyTree, type Survey } from './survey-tree.js'
+import { fieldsOf, type Statement } from './syntax-tree.js'
+import { isReservedSchema, targetSchemas } from './target-schemas.js'
+
+/** What a statement does, as far as its text tells. */
+export type Traits = Pick<SqlPlan, 'transaction' | 'stateful' | 'query' | 'ddl' | 'parameterCount'>
+
+/** What is found out about a statement. */
+export type Verdict =
+  | { readonly kind: 'allowed'; readonly traits: Traits }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
+
+export function checkStatement(statement: Statement, context: PlanContext): Verdict {
+  const survey = surveyTree(statement.node)
+  const refusal =
+    refuseByRule(ruleOf(statement.kind), context) ??
+    refuseByParts(statement, context) ??
+    refuseInside(survey, context) ??
+    refuseTargets(survey) ??
+    (context.readOnly ? refuseWrites(survey) : undefined)
+  if (refusal !== undefined) return { kind: 'refused', refusal }
+  return { kind: 'allowed', traits: traitsOf(statement, survey) }
+}
+
+/** Cursors anywhere, and prepared statements inside others: CREATE TABLE … AS EXECUTE. */
+function refuseInside(survey: Survey, context: PlanContext): Refusal | undefined {
+  for (const name of survey.cursors) {
+    const refusal = refuseName(name)
+    if (refusal !== undefined) return refusal
+  }
+  const executes = survey.statements.some(({ kind }) => kind === 'ExecuteStmt')
+  return executes ? refuseByRule(ruleOf('ExecuteStmt'), context) : undefined
+}
+
+function refuseTargets(survey: Survey): Refusal | undefined {
+  for (const { schema, byte } of survey.statements.flatMap(targetSchemas)) {
+    if (!isReservedSchema(schema)) continue
+    const hint = 'Use a namespace of your own: CREATE NAMESPACE app.'
+    return { ...refused(`schema ${schema} belongs to the system`, hint), byte }
+  }
+  return undefined
+}
+
+function refuseWrites(survey: Survey): Refusal | undefined {
+  if (survey.writes) return onlyReads('changing rows')
+  if (survey.into) return onlyReads('SELECT INTO')
+  return survey.locks ? onlyReads('FOR UPDATE and FOR SHARE') : undefined
+}
+
+function traitsOf(statement: Statement, survey: Survey): Traits {
+  const rule = ruleOf(statement.kind)
+  const changes = survey.writes || survey.into || survey.locks || callsAny(survey, changingCalls)
+  return {
+    transaction: transactionOf(statement),
+    stateful: rule.stateful === true || survey.temporary || callsAny(survey, sessionCalls),
+    query: statement.kind === 'SelectStmt' && !changes,
+    ddl: rule.ddl === true || survey.into,
+    parameterCount: rule.parameters === true ? survey.parameterCount : 0,
+  }
+}
+
+const transactionKinds = new Map<string, SqlPlan['transaction']>([
+  ['TRANS_STMT_BEGIN', 'begin'],
+  ['TRANS_STMT_START', 'begin'],
+  ['TRANS_STMT_COMMIT', 'commit'],
+  ['TRANS_STMT_ROLLBACK', 'rollback'],
+])
+
+function transactionOf(statement: Statement): SqlPlan['transaction'] {
+  const kind = fieldsOf(statement.node, 'TransactionStmt')?.kind
+  return transactionKinds.get(kind ?? '') ?? 'none'
+}
+
+/** Functions whose answer or effect is the session's. */
+const sessionCalls =
+  /^(?:lastval|currval|set_config|setseed|pg_my_temp_schema|pg_(?:try_)?advisory_.*|lo_.*|lowrite|loread)$/
+
+/** Functions that change something; all others are taken at their word. */
+const changingCalls =
+  /^(?:nextval|setval|set_config|setseed|pg_notify|pg_(?:try_)?advisory_.*|lo_.*|lowrite)$/
+
+function callsAny(survey: Survey, names: RegExp): boolean {
+  for (const name of survey.calls) if (names.test(name)) return true
+  return false
+}

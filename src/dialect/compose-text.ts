@@ -1,0 +1,66 @@
+import { indexOfCharacter, type TextPosition } from '../protocol/text-position.js'
+import type { Splice, SqlPlan } from './plan.js'
+import { positionIn } from './source.js'
+
+/** The text that PostgreSQL gets, and the way back from its error positions. */
+export interface ComposedText {
+  readonly text: string
+  /** From PostgreSQL's position (characters of `text`, from 1) to a place in the caller's SQL. */
+  toCallerPosition(position: number): TextPosition
+}
+
+/**
+ * Applies a plan's splices. `roleOfUser` gives the PostgreSQL role that stands for a KalamDB user;
+ * what it throws passes through.
+ */
+export function composeText(
+  plan: Pick<SqlPlan, 'text' | 'place' | 'splices'>,
+  roleOfUser: (name: string) => string,
+): ComposedText {
+  const pieces = plan.splices.map((splice) => replacementOf(splice, roleOfUser))
+  const text = spliceText(plan.text, plan.splices, pieces)
+  return {
+    text,
+    toCallerPosition: (position) => {
+      const index = indexOfCharacter(text, position - 1)
+      return positionIn(plan, sourceIndex(plan.splices, pieces, index))
+    },
+  }
+}
+
+/** An identifier as SQL text, always quoted. */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+function replacementOf(splice: Splice, roleOfUser: (name: string) => string): string {
+  if (typeof splice.text === 'string') return splice.text
+  return quoteIdentifier(roleOfUser(splice.text.roleOfUser))
+}
+
+function spliceText(text: string, splices: readonly Splice[], pieces: readonly string[]): string {
+  let composed = ''
+  let end = 0
+  for (const [number, splice] of splices.entries()) {
+    composed += text.slice(end, splice.start) + (pieces[number] ?? '')
+    end = splice.end
+  }
+  return composed + text.slice(end)
+}
+
+/** The statement's index for one in the composed text; inside a replacement, what it replaced. */
+function sourceIndex(
+  splices: readonly Splice[],
+  pieces: readonly string[],
+  composedIndex: number,
+): number {
+  let shift = 0
+  for (const [number, splice] of splices.entries()) {
+    const start = splice.start + shift
+    const end = start + (pieces[number] ?? '').length
+    if (composedIndex < start) break
+    if (composedIndex < end) return splice.start
+    shift = end - splice.end
+  }
+  return composedIndex - shift
+}

@@ -1,0 +1,104 @@
+/** The dialect: from SQL text to checked plans, with a cache of them. */
+import { LRUCache } from 'lru-cache'
+import { DbError } from '../errors.js'
+import { splitStatements } from '../protocol/sql-text.js'
+import { positionAfter, positionAt, textStart } from '../protocol/text-position.js'
+import { planStatement } from './plan-statement.js'
+import type { Plan, PlanContext } from './plan.js'
+import { openPostgresParser, type PostgresParser } from './postgres-parser.js'
+import type { Source } from './source.js'
+
+export interface DialectOptions {
+  /** Most texts kept with their plans; 0 keeps none. */
+  readonly cachedTextsMax: number
+  /** Characters of all kept texts together. */
+  readonly cachedCharactersMax: number
+}
+
+export interface Dialect {
+  /**
+   * The plans of all statements of a text, in order; at least one. They are shared between calls.
+   * Errors point into `sql` and carry `statement`: SYNTAX_ERROR, STATEMENT_REFUSED, FORBIDDEN,
+   * OUT_OF_RESOURCES (nests too deeply), UNAVAILABLE.
+   */
+  planStatements(sql: string, context: PlanContext): readonly Plan[]
+}
+
+/** Loads PostgreSQL's grammar; takes some 50 ms. */
+export async function openDialect(options: DialectOptions): Promise<Dialect> {
+  const parser = await openPostgresParser()
+  const cache = openCache(options)
+  return {
+    planStatements(sql, context) {
+      const variant = variantOf(context)
+      const known = cache?.get(sql)?.get(variant)
+      if (known !== undefined) return known
+      const plans = planAll(sql, context, parser)
+      keepPlans(cache, sql, variant, plans)
+      return plans
+    },
+  }
+}
+
+/** Plans of one text, by who asks. */
+type Variants = Map<string, readonly Plan[]>
+type PlanCache = LRUCache<string, Variants>
+
+function openCache(options: DialectOptions): PlanCache | undefined {
+  const { cachedTextsMax, cachedCharactersMax } = options
+  if (cachedTextsMax === 0 || cachedCharactersMax === 0) return undefined
+  return new LRUCache({
+    max: cachedTextsMax,
+    maxSize: cachedCharactersMax,
+    sizeCalculation: (_variants, sql) => sql.length,
+  })
+}
+
+function keepPlans(
+  cache: PlanCache | undefined,
+  sql: string,
+  variant: string,
+  plans: readonly Plan[],
+): void {
+  const variants = cache?.get(sql)
+  if (variants !== undefined) variants.set(variant, plans)
+  else cache?.set(sql, new Map([[variant, plans]]))
+}
+
+function variantOf(context: PlanContext): string {
+  return `${context.role} ${context.readOnly ? 'r' : 'w'} ${context.door}`
+}
+
+function planAll(sql: string, context: PlanContext, parser: PostgresParser): readonly Plan[] {
+  refuseIllFormed(sql)
+  const sources = readSources(sql)
+  if (sources.length === 0) throw new DbError('SYNTAX_ERROR', 'the text has no statement')
+  return Object.freeze(
+    sources.map((source, statement) => {
+      try {
+        return planStatement(source, context, parser)
+      } catch (error) {
+        throw error instanceof DbError ? error.with({ statement }) : error
+      }
+    }),
+  )
+}
+
+function readSources(sql: string): Source[] {
+  let position = textStart
+  let index = 0
+  return splitStatements(sql).map(({ start, end }) => {
+    position = positionAfter(position, sql, index, start)
+    index = start
+    return { text: sql.slice(start, end), place: Object.freeze({ start, end, ...position }) }
+  })
+}
+
+/** What no PostgreSQL text can hold: NUL characters and halves of surrogate pairs. */
+function refuseIllFormed(sql: string): void {
+  const index = sql.search(/\0|\p{Surrogate}/u)
+  if (index < 0) return
+  const what = sql[index] === '\0' ? 'a NUL character' : 'half of a surrogate pair'
+  const message = `the text has ${what}, which PostgreSQL cannot hold`
+  throw new DbError('SYNTAX_ERROR', message, { ...positionAt(sql, index), sqlState: '22021' })
+}

@@ -1,0 +1,162 @@
+/**
+ * One statement's way to a plan:
+ *
+ *   text → KalamDB's own statement? → its plan
+ *        → splices for KalamDB's words → PostgreSQL's grammar → rules → the plan
+ */
+import type { RawStmt } from 'libpg-query'
+import { DbError } from '../errors.js'
+import type { Token } from '../protocol/sql-text.js'
+import { indexOfByte, indexOfCharacter } from '../protocol/text-position.js'
+import { checkStatement, type Traits } from './check-statement.js'
+import { composeText, type ComposedText } from './compose-text.js'
+import {
+  managedTableError,
+  readExecuteAs,
+  readKalamStatement,
+  type ExecuteAs,
+} from './kalam-statement.js'
+import { readNamespaceSplices } from './namespace-statement.js'
+import type { KalamPlan, Plan, PlanContext, Splice, SqlPlan } from './plan.js'
+import type { PostgresParser } from './postgres-parser.js'
+import type { Refusal } from './refusal.js'
+import { readRoleSplices } from './role-list.js'
+import { readShowSplices } from './show-statement.js'
+import { errorAt, type Source } from './source.js'
+import { onlyStatement } from './syntax-tree.js'
+import { syntaxHint } from './syntax-hints.js'
+import { TokenReader } from './token-reader.js'
+
+/** Errors: SYNTAX_ERROR, STATEMENT_REFUSED, FORBIDDEN, OUT_OF_RESOURCES, UNAVAILABLE. */
+export function planStatement(source: Source, context: PlanContext, parser: PostgresParser): Plan {
+  const reader = new TokenReader(source)
+  const executeAs = readExecuteAs(reader)
+  if (executeAs !== undefined) return planExecuteAs(source, executeAs, context, parser)
+  const tableError = managedTableError(reader)
+  if (tableError !== undefined) throw tableError
+  const kalamPlan = readKalamStatement(reader)
+  if (kalamPlan !== undefined) return allowKalam(source, kalamPlan, context)
+  return planSql(reader, context, parser)
+}
+
+function planExecuteAs(
+  source: Source,
+  { name, inner }: ExecuteAs,
+  context: PlanContext,
+  parser: PostgresParser,
+): Plan {
+  if (context.role === 'user') {
+    throw errorAt(source, 0, 'FORBIDDEN', 'EXECUTE AS is for the roles service and admin')
+  }
+  if (new TokenReader(inner).isNext('execute', 'as'))
+    throw refuseInner(inner, 'it cannot be nested')
+  // Whoever it is done as has at least the rights of a user, and no more is given.
+  const plan = planStatement(inner, { ...context, role: 'user' }, parser)
+  if (plan.kind !== 'sql') throw refuseInner(inner, 'it takes one SQL statement')
+  if (plan.stateful) throw refuseInner(inner, 'its effect would outlive the statement')
+  return Object.freeze({ kind: 'execute-as', place: source.place, name, inner: plan })
+}
+
+function refuseInner(inner: Source, reason: string): DbError {
+  return errorAt(inner, 0, 'STATEMENT_REFUSED', `this is refused inside EXECUTE AS: ${reason}`)
+}
+
+function allowKalam(source: Source, plan: KalamPlan, context: PlanContext): KalamPlan {
+  const name = plan.kind.toUpperCase().replaceAll('-', ' ')
+  if (context.role !== 'admin') {
+    throw errorAt(source, 0, 'FORBIDDEN', 'users and keys are managed by admins')
+  }
+  if (context.readOnly) {
+    throw errorAt(source, 0, 'FORBIDDEN', `this key may only read: ${name} is not allowed`)
+  }
+  return Object.freeze(plan)
+}
+
+function planSql(reader: TokenReader, context: PlanContext, parser: PostgresParser): SqlPlan {
+  if (context.door === 'http') refuseLongNames(reader)
+  const { source } = reader
+  const splices = readSplices(reader)
+  const draft = { text: source.text, place: source.place, splices }
+  const composed = composeText(draft, () => placeholderRole)
+  const traits = judge(source, composed, parse(source, composed, parser), context)
+  return Object.freeze({ kind: 'sql', ...draft, ...traits })
+}
+
+/** Stands for the role of a user while the text is only parsed. */
+const placeholderRole = 'kalam_u'
+
+function readSplices(reader: TokenReader): readonly Splice[] {
+  const splices = [
+    ...readNamespaceSplices(reader.rewind()),
+    ...readShowSplices(reader.rewind()),
+    ...readRoleSplices(reader.rewind()),
+  ]
+  return Object.freeze(splices.map((splice) => Object.freeze(splice)))
+}
+
+function parse(source: Source, composed: ComposedText, parser: PostgresParser): RawStmt[] {
+  const outcome = parser.parse(composed.text)
+  switch (outcome.kind) {
+    case 'parsed':
+      return outcome.result.stmts ?? []
+    case 'refused':
+      throw syntaxError(composed, outcome.message, outcome.character)
+    case 'too-deep':
+      throw errorAt(source, 0, 'OUT_OF_RESOURCES', 'the statement nests too deeply', {
+        sqlState: '54001',
+        hint: 'Use fewer operators in a row, or lists such as = ANY ($1).',
+      })
+  }
+}
+
+function syntaxError(composed: ComposedText, message: string, character: number): DbError {
+  const rest = composed.text.slice(indexOfCharacter(composed.text, character))
+  const hint = syntaxHint(message, rest)
+  return new DbError('SYNTAX_ERROR', message, { ...composed.toCallerPosition(character + 1), hint })
+}
+
+function judge(
+  source: Source,
+  composed: ComposedText,
+  statements: RawStmt[],
+  context: PlanContext,
+): Traits {
+  const statement = onlyStatement(statements)
+  if (statement === undefined) {
+    throw errorAt(source, 0, 'SYNTAX_ERROR', 'expected exactly one statement')
+  }
+  const verdict = checkStatement(statement, context)
+  if (verdict.kind === 'refused') throw refusalError(composed, verdict.refusal)
+  return verdict.traits
+}
+
+function refusalError(composed: ComposedText, refusal: Refusal): DbError {
+  const { code, message, hint, byte } = refusal
+  const index = byte === undefined || byte < 0 ? 0 : indexOfByte(composed.text, byte)
+  const characters = Array.from(composed.text.slice(0, index)).length
+  return new DbError(code, message, { ...composed.toCallerPosition(characters + 1), hint })
+}
+
+/** PostgreSQL's NAMEDATALEN - 1, in bytes. */
+const identifierBytesMax = 63
+
+/**
+ * PostgreSQL cuts long names and says so in a NOTICE. Over HTTP nobody would hear it, and two names
+ * could silently become one.
+ */
+function refuseLongNames(reader: TokenReader): void {
+  reader.rewind()
+  for (let token = reader.take(); token !== undefined; token = reader.take()) {
+    const bytes = identifierBytes(reader, token)
+    if (bytes <= identifierBytesMax) continue
+    const message = `the name has ${bytes} bytes; at most ${identifierBytesMax} are allowed`
+    throw errorAt(reader.source, token.start, 'SYNTAX_ERROR', message, { sqlState: '42622' })
+  }
+}
+
+function identifierBytes(reader: TokenReader, token: Token): number {
+  const isName = token.kind === 'word' || token.kind === 'quoted-word'
+  // No UTF-16 unit takes more than three bytes.
+  if (!isName || (token.end - token.start) * 3 <= identifierBytesMax) return 0
+  return Buffer.byteLength(reader.nameOf(token) ?? '')
+}

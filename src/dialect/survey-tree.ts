@@ -1,0 +1,64 @@
+import type { Node } from 'libpg-query'
+import { isStatementKind, stringsOf, visitTree, type Statement } from './syntax-tree.js'
+
+/** What occurs anywhere in a statement. */
+export interface Survey {
+  /** The statement itself and those inside it: CTEs, bodies of functions and rules. */
+  readonly statements: readonly Statement[]
+  /** Inserts, updates, deletes or merges. */
+  readonly writes: boolean
+  /** SELECT … INTO. */
+  readonly into: boolean
+  /** FOR UPDATE and its like. */
+  readonly locks: boolean
+  /** Makes or names something temporary. */
+  readonly temporary: boolean
+  /** Last parts of the names of called functions. */
+  readonly calls: ReadonlySet<string>
+  /** Names of cursors. */
+  readonly cursors: readonly string[]
+  /** The highest `$n`. */
+  readonly parameterCount: number
+}
+
+export function surveyTree(root: Node): Survey {
+  const statements: Statement[] = []
+  const calls = new Set<string>()
+  const cursors: string[] = []
+  const found = { writes: false, into: false, locks: false, temporary: false, parameterCount: 0 }
+  visitTree(root, (key, fields) => {
+    if (isStatementKind(key)) statements.push(statementIn(key, fields))
+    if (writingStatements.has(key)) found.writes = true
+    if (key === 'intoClause') found.into = true
+    if (key === 'LockingClause') found.locks = true
+    if (isTemporary(key, fields)) found.temporary = true
+    if (key === 'FuncCall') calls.add(lastName(fields['funcname']))
+    if (key === 'ParamRef') found.parameterCount = highest(found.parameterCount, fields['number'])
+    const cursor = fields['portalname'] ?? fields['cursor_name']
+    if (typeof cursor === 'string') cursors.push(cursor)
+  })
+  return { statements, calls, cursors, ...found }
+}
+
+const writingStatements = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
+
+function statementIn(kind: Statement['kind'], fields: object): Statement {
+  // A node is its fields under the name of its kind.
+  return { kind, node: { [kind]: fields } as unknown as Node }
+}
+
+/** A relation that says so, or a name in the session's own schema. */
+function isTemporary(key: string, fields: Readonly<Record<string, unknown>>): boolean {
+  if (fields['relpersistence'] === 't') return true
+  const schema = key === 'String' ? fields['sval'] : fields['schemaname']
+  return typeof schema === 'string' && /^pg_temp(?:_\d+)?$/.test(schema)
+}
+
+function lastName(names: unknown): string {
+  // FuncCall.funcname is a list of String nodes.
+  return stringsOf(names as readonly Node[] | undefined).at(-1) ?? ''
+}
+
+function highest(count: number, parameter: unknown): number {
+  return typeof parameter === 'number' ? Math.max(count, parameter) : count
+}
