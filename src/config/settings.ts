@@ -129,13 +129,13 @@ export const sections = {
         description: 'Prepared statements kept in the engine, about 4 KiB each.',
       }),
       stack_mb: integer({
-        default: 64,
-        min: 32,
-        max: 1_024,
+        default: 256,
+        min: 256,
+        max: 4_096,
         unit: 'MiB',
         description:
           "Stack of the engine's thread. " +
-          'Below 32, deep recursion would end the engine instead of the statement.',
+          'Below 256, deep recursion would end the engine instead of the statement.',
       }),
       start_timeout_ms: integer({
         default: 2 * minuteMs,

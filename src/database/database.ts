@@ -85,5 +85,6 @@ export interface Database {
    */
   stream(caller: Caller, request: SqlRequest, signal: CancelSignal): AsyncIterable<StreamPart>
   readonly health: Health
-  close(): Promise<void>
+  /** Says from now on that it is stopping. What it was made of is closed by who made that. */
+  close(): void
 }

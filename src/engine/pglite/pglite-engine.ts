@@ -6,6 +6,7 @@
  *                             └── too often ──► failed
  */
 import { DbError } from '../../errors.js'
+import type { Log } from '../../telemetry/log.js'
 import {
   systemIdentity,
   type Engine,
@@ -30,6 +31,8 @@ export interface PGliteEngineOptions {
   readonly sharedBuffersBytes: number
   readonly walBytesMax: number
   readonly stackMb: number
+  /** Longest a start may take, recovery included. */
+  readonly startTimeoutMs: number
   readonly extensions: readonly string[]
   /** Units that may wait or run at once; past it OVERLOADED. */
   readonly queueMax: number
@@ -40,14 +43,8 @@ export interface PGliteEngineOptions {
   /** Restarts within `restartWindowMs`; one more and the engine has failed. */
   readonly restartsMax: number
   readonly restartWindowMs: number
-  readonly log: EngineLog
+  readonly log: Log
   readonly diskModule?: string | undefined
-}
-
-export interface EngineLog {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
 }
 
 /** What the engine counts; read by metrics and upkeep. */
@@ -367,11 +364,11 @@ export class PGliteEngine implements Engine {
         died: (cause) => {
           if (this.#status.kind === 'ready') void this.#restart(cause)
         },
-        stderr: (line) => log.warn({ line }, 'PostgreSQL said'),
+        stderr: (line) => log.debug('PostgreSQL said', { line }),
       },
     )
     this.#link = link
-    await link.opened()
+    await link.opened(options.startTimeoutMs)
     this.#generation += 1
     this.#status = { kind: 'ready' }
     for (const pending of this.#waitingForEngine.splice(0)) this.#dispatch(pending)
@@ -382,7 +379,7 @@ export class PGliteEngine implements Engine {
     if (this.#status.kind !== 'ready') return
     this.#status = { kind: 'restarting', cause }
     this.#restarts += 1
-    this.#options.log.error({ cause }, 'the engine is started again')
+    this.#options.log.error('the engine is started again', { cause })
     const old = this.#link
     this.#waitingForEngine = this.#saveUnbegun(cause)
     this.#link = undefined
@@ -418,7 +415,7 @@ export class PGliteEngine implements Engine {
   #fail(cause: string): void {
     if (this.#status.kind === 'closed') return
     this.#status = { kind: 'failed', cause }
-    this.#options.log.error({ cause }, 'the engine has failed')
+    this.#options.log.error('the engine has failed', { cause })
     for (const serial of [...this.#pending.keys()])
       this.#settle(serial, new DbError('UNAVAILABLE', `the engine has failed: ${cause}`))
     void this.#link?.terminate()

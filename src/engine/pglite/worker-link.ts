@@ -50,11 +50,19 @@ export class WorkerLink {
     this.#worker.on('exit', (code) => this.#die(`the worker ended with code ${code}`))
   }
 
-  /** Resolves when the database is open. Rejects if the worker dies first. */
-  opened(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#opened = { resolve, reject }
-    })
+  /** Resolves when the database is open. Rejects if the worker dies first or takes too long. */
+  async opened(timeoutMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#opened = { resolve, reject }
+        timer = setTimeout(() => {
+          reject(new Error(`the engine did not start within ${timeoutMs} ms`))
+        }, timeoutMs)
+      })
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   /** Whether a running unit can be stopped without ending the worker. */

@@ -1,0 +1,302 @@
+/**
+ * The database behind every door: plans a request's SQL, decides how it runs (alone, in a session,
+ * in a transaction), and runs it as its caller.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Callers } from '../access/callers.js'
+import { sessionNeeds, type RequestPlan } from './request-plan.js'
+import { quoteIdentifier } from '../dialect/compose-text.js'
+import type { Dialect } from '../dialect/open-dialect.js'
+import { DbError } from '../errors.js'
+import type {
+  Caller,
+  CancelSignal,
+  Database,
+  Health,
+  SqlOutcome,
+  SqlRequest,
+  StatementOutcome,
+  StreamPart,
+} from './database.js'
+import { findOutcome, keepOutcome, requestDigest, type OutcomeKey } from './idempotency.js'
+import { prepareRequest } from './prepare-request.js'
+import { StatementRunner, type ReadyStatement, type RunnerRooms } from './statement-runner.js'
+import type { StatementLog } from './statement-log.js'
+
+export interface DatabaseSettings {
+  readonly statementTimeoutMs: number
+  readonly leaseWaitMs: number
+  readonly resultBytesMax: number
+  readonly statementsMax: number
+  readonly streamPieceRows: number
+  readonly streamPieceBytes: number
+  readonly idempotencyBytesMax: number
+}
+
+export interface DatabaseOptions {
+  readonly rooms: RunnerRooms
+  readonly dialect: Dialect
+  readonly callers: Callers
+  readonly settings: DatabaseSettings
+  readonly log: StatementLog
+}
+
+export function createDatabase(options: DatabaseOptions): Database {
+  return new LocalDatabase(options)
+}
+
+class LocalDatabase implements Database {
+  readonly #options: DatabaseOptions
+  #isClosed = false
+
+  constructor(options: DatabaseOptions) {
+    this.#options = options
+  }
+
+  get health(): Health {
+    if (this.#isClosed) return { ready: false, state: 'stopping' }
+    const { kind } = this.#options.rooms.engine.status
+    return { ready: kind === 'ready', state: kind === 'closed' ? 'stopping' : kind }
+  }
+
+  authenticate(key: string): Promise<Caller> {
+    return this.#options.callers.authenticate(key)
+  }
+
+  async run(caller: Caller, request: SqlRequest, signal: CancelSignal): Promise<SqlOutcome> {
+    const plan = await prepareRequest(this.#options, caller, request)
+    const runner = this.#runner(request, signal)
+    try {
+      if (request.idempotencyKey !== undefined && !caller.readOnly)
+        return await this.#runOnce(plan, runner, { caller, request, key: request.idempotencyKey })
+      const needs = sessionNeeds(plan, request)
+      if (needs === undefined)
+        return { results: await this.#runEach(plan, runner), replayed: false }
+      const results = await this.#runInSession(plan, runner, {
+        ...needs,
+        identity: caller.identity,
+      })
+      return { results, replayed: false }
+    } finally {
+      runner.finish()
+    }
+  }
+
+  async *stream(
+    caller: Caller,
+    request: SqlRequest,
+    signal: CancelSignal,
+  ): AsyncGenerator<StreamPart> {
+    const plan = await prepareRequest(this.#options, caller, request)
+    const [statement] = plan.statements
+    if (plan.statements.length !== 1 || statement === undefined)
+      throw new DbError('BAD_REQUEST', 'only a single statement can be streamed')
+    const streamable = statement.kind === 'sql' && statement.plan.query && !statement.plan.stateful
+    if (streamable && !request.transaction && request.idempotencyKey === undefined) {
+      yield* this.#streamCursor(statement, this.#runner(request, signal))
+      return
+    }
+    const { results } = await this.run(caller, request, signal)
+    for (const result of results) yield* partsOf(result)
+  }
+
+  close(): void {
+    this.#isClosed = true
+  }
+
+  #runner(request: SqlRequest, signal: CancelSignal): StatementRunner {
+    const { statementTimeoutMs, leaseWaitMs, resultBytesMax } = this.#options.settings
+    const limits = {
+      searchPath: searchPathOf(request.namespace),
+      timeoutMs: statementTimeoutMs,
+      waitMs: leaseWaitMs,
+      replyBytesMax: resultBytesMax,
+    }
+    return new StatementRunner(this.#options.rooms, limits, signal)
+  }
+
+  /** Each statement commits by itself; the first error stops. Together they keep to the bound. */
+  async #runEach(plan: RequestPlan, runner: StatementRunner): Promise<StatementOutcome[]> {
+    const results: StatementOutcome[] = []
+    let bytes = 0
+    for (const [index, statement] of plan.statements.entries()) {
+      const result = await this.#runLogged(runner, statement, index)
+      bytes += result.frames.length
+      if (bytes > this.#options.settings.resultBytesMax) throw this.#tooLarge()
+      results.push(result)
+    }
+    return results
+  }
+
+  async #runInSession(
+    plan: RequestPlan,
+    runner: StatementRunner,
+    how: {
+      readonly transaction: boolean
+      readonly leavesState: boolean
+      readonly identity: Caller['identity']
+    },
+  ): Promise<StatementOutcome[]> {
+    const { engine } = this.#options.rooms
+    const session = engine.openSession({ leavesState: how.leavesState })
+    try {
+      await session.hold(this.#options.settings.leaseWaitMs)
+      runner.enter(session, { reuse: !how.leavesState })
+      if (how.transaction) await runner.runText('BEGIN', how.identity)
+      const results = await this.#runEach(plan, runner)
+      if (how.transaction) await runner.runText('COMMIT', how.identity)
+      else if (plan.endsInTransaction) throw leftOpen()
+      return results
+    } finally {
+      // The answer need not wait for the clean-up; the engine is the session's until it is done.
+      session.close().catch((cause: unknown) => this.#options.log.failed(cause))
+    }
+  }
+
+  async #runOnce(
+    plan: RequestPlan,
+    runner: StatementRunner,
+    { caller, request, key }: { caller: Caller; request: SqlRequest; key: string },
+  ): Promise<SqlOutcome> {
+    const { rooms, settings, log } = this.#options
+    checkRepeatable(plan, request)
+    const outcomeKey: OutcomeKey = { userId: caller.userId, key, digest: requestDigest(request) }
+    const leavesState = sessionNeeds(plan, request)?.leavesState ?? false
+    const session = rooms.engine.openSession({ leavesState })
+    const system = rooms.queries.within(session)
+    try {
+      await session.hold(settings.leaseWaitMs)
+      const first = await findOutcome(system, outcomeKey)
+      if (first !== undefined) return { results: first, replayed: true }
+      runner.enter(session, { reuse: !leavesState })
+      await runner.runText('BEGIN', caller.identity)
+      const results = await this.#runEach(plan, runner)
+      await keepOutcome(system, outcomeKey, { results, bytesMax: settings.idempotencyBytesMax })
+      await runner.runText('COMMIT', caller.identity)
+      return { results, replayed: false }
+    } finally {
+      session.close().catch((cause: unknown) => log.failed(cause))
+    }
+  }
+
+  /**
+   * Reads through a cursor that outlives its transaction: PostgreSQL keeps the rows (past work_mem
+   * in a file), and the engine is free between pieces.
+   */
+  async *#streamCursor(
+    statement: ReadyStatement & { kind: 'sql' },
+    runner: StatementRunner,
+  ): AsyncGenerator<StreamPart> {
+    const { identity } = statement
+    // Cursors share the backend: 128 random bits keep others from guessing the name.
+    const cursor = quoteIdentifier(`kalam_${randomBytes(16).toString('hex')}`)
+    try {
+      await runner.runWrapped(statement, `DECLARE ${cursor} NO SCROLL CURSOR WITH HOLD FOR `)
+      yield* this.#pieces(cursor, identity, runner)
+    } finally {
+      runner.finish()
+      await this.#closeCursor(cursor, identity)
+    }
+  }
+
+  async *#pieces(
+    cursor: string,
+    identity: Caller['identity'],
+    runner: StatementRunner,
+  ): AsyncGenerator<StreamPart> {
+    const { streamPieceRows, streamPieceBytes } = this.#options.settings
+    let rows = Math.min(streamPieceRows, firstPieceRows)
+    let total = 0
+    for (let first = true; ; first = false) {
+      const result = await runner.runText(`FETCH FORWARD ${rows} FROM ${cursor}`, identity)
+      const { columns, frames, rowCount } = await runner.outcomeOf(result)
+      if (first) yield { kind: 'columns', columns }
+      if (rowCount > 0) yield { kind: 'rows', frames }
+      total += rowCount
+      if (rowCount < rows) break
+      const rowBytes = Math.max(1, frames.length / rowCount)
+      rows = Math.max(1, Math.min(streamPieceRows, Math.floor(streamPieceBytes / rowBytes)))
+    }
+    yield { kind: 'end', command: 'SELECT', rowCount: total }
+  }
+
+  async #closeCursor(cursor: string, identity: Caller['identity']): Promise<void> {
+    const limits = {
+      searchPath: 'public',
+      timeoutMs: 10_000,
+      waitMs: 600_000,
+      replyBytesMax: 65_536,
+    }
+    const runner = new StatementRunner(this.#options.rooms, limits, new AbortController().signal)
+    try {
+      await runner.runText(`CLOSE ${cursor}`, identity)
+    } catch (error) {
+      // Never opened, or gone with the engine.
+      if (!(error instanceof DbError)) throw error
+    } finally {
+      runner.finish()
+    }
+  }
+
+  async #runLogged(
+    runner: StatementRunner,
+    statement: ReadyStatement,
+    index: number,
+  ): Promise<StatementOutcome> {
+    const { log } = this.#options
+    const startedAt = performance.now()
+    try {
+      const outcome = await runner.run(statement, index)
+      log.succeeded(statement, outcome.command, performance.now() - startedAt)
+      return outcome
+    } catch (error) {
+      log.rejected(statement, error, performance.now() - startedAt)
+      throw error
+    }
+  }
+
+  #tooLarge(): DbError {
+    const { resultBytesMax } = this.#options.settings
+    return new DbError('RESULT_TOO_LARGE', `the results are larger than ${resultBytesMax} bytes`, {
+      hint: 'stream a single statement with Accept: application/x-ndjson',
+    })
+  }
+}
+
+/** Rows of the first piece, before it is known how long they are. */
+const firstPieceRows = 100
+
+function searchPathOf(namespace: string | undefined): string {
+  return namespace === undefined ? 'public' : `${quoteIdentifier(namespace)}, public`
+}
+
+function* partsOf({ columns, frames, command, rowCount }: StatementOutcome): Generator<StreamPart> {
+  yield { kind: 'columns', columns }
+  yield { kind: 'rows', frames }
+  yield { kind: 'end', command, rowCount }
+}
+
+function checkRepeatable(plan: RequestPlan, request: SqlRequest): void {
+  if (plan.statements.length > 1 && !request.transaction)
+    throw new DbError(
+      'BAD_REQUEST',
+      'several statements under an Idempotency-Key need "transaction": true',
+    )
+  if (plan.statements.some((statement) => statement.kind === 'kalam'))
+    throw new DbError('BAD_REQUEST', 'statements about users and keys take no Idempotency-Key', {
+      hint: 'CREATE USER IF NOT EXISTS may be sent again safely',
+    })
+  if (plan.hasTransactionControl)
+    throw new DbError('BAD_REQUEST', 'BEGIN, COMMIT and ROLLBACK take no Idempotency-Key')
+}
+
+function leftOpen(): DbError {
+  return new DbError(
+    'QUERY_REJECTED',
+    'the request ended inside a transaction, which was rolled back',
+    {
+      sqlState: '25P01',
+      hint: 'end it with COMMIT, or send "transaction": true',
+    },
+  )
+}

@@ -1,0 +1,45 @@
+import type { Config } from '../config/settings.js'
+import { DbError } from '../errors.js'
+import type { Log } from '../telemetry/log.js'
+import { availableExtensions } from './pglite/extension-names.js'
+import { openPGliteEngine, type PGliteEngine } from './pglite/pglite-engine.js'
+
+export interface OpenEngineOptions {
+  readonly config: Config
+  readonly log: Log
+  /** Tests only: a module that exports `disk`, in place of the real one. */
+  readonly diskModule?: string | undefined
+}
+
+/** The engine that the configuration asks for. Errors: CONFIG_INVALID, DATA_FOLDER, UNAVAILABLE. */
+export async function openEngine(options: OpenEngineOptions): Promise<PGliteEngine> {
+  const { server, engine } = options.config
+  checkExtensions(engine.extensions)
+  return openPGliteEngine({
+    folder: server.data_dir,
+    durable: engine.durability === 'fsync',
+    sharedBuffersBytes: engine.shared_buffers_bytes,
+    // PostgreSQL's own bound is a fallback: upkeep checkpoints well before it.
+    walBytesMax: engine.checkpoint_wal_bytes * 2,
+    stackMb: engine.stack_mb,
+    startTimeoutMs: engine.start_timeout_ms,
+    extensions: engine.extensions,
+    queueMax: engine.queue_max,
+    transactionTimeoutMs: engine.transaction_timeout_ms,
+    idleTransactionTimeoutMs: engine.idle_transaction_timeout_ms,
+    cancelGraceMs: engine.cancel_grace_ms,
+    restartsMax: engine.restarts_max,
+    restartWindowMs: engine.restart_window_ms,
+    log: options.log,
+    diskModule: options.diskModule,
+  })
+}
+
+function checkExtensions(names: readonly string[]): void {
+  const unknown = names.filter((name) => !(name in availableExtensions))
+  if (unknown.length === 0) return
+  throw new DbError(
+    'CONFIG_INVALID',
+    `engine.extensions: ${unknown.join(', ')} cannot be loaded; there are ${Object.keys(availableExtensions).join(', ')}`,
+  )
+}

@@ -1,0 +1,112 @@
+/**
+ * What PostgreSQL's background processes do and a single backend does not have: checkpoints by WAL
+ * written, VACUUM and ANALYZE by rows changed, freezing by age. One task at a time, each a unit of
+ * its own, so that callers' units go in between.
+ */
+import type { Config } from '../config/settings.js'
+import { DbError } from '../errors.js'
+import type { Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+import type { EngineCounters } from './pglite/pglite-engine.js'
+import type { Queries } from './queries.js'
+
+export interface UpkeepOptions {
+  readonly queries: Queries
+  readonly engine: { readonly counters: EngineCounters; resetWalBytes(): void }
+  readonly settings: Pick<
+    Config['engine'],
+    'checkpoint_wal_bytes' | 'upkeep_interval_ms' | 'vacuum_changes_min' | 'freeze_age_max'
+  >
+  readonly log: Log
+  readonly metrics: Metrics
+  /** Tasks of other rooms, done in each round: retention of theirs. */
+  readonly tasks?: readonly (() => Promise<void>)[]
+}
+
+export interface Upkeep {
+  /** One round now; for tests, and before a backup. */
+  runOnce(): Promise<void>
+  /** Waits for a round that runs. Safe twice. */
+  close(): Promise<void>
+}
+
+/** How often the WAL written is looked at. */
+const walCheckMs = 250
+
+export function startUpkeep(options: UpkeepOptions): Upkeep {
+  const { settings, log } = options
+  let closed = false
+  let last: Promise<void> = Promise.resolve()
+  /** Rounds follow one another; one that fails is tried again at the next turn. */
+  const enqueue = (round: () => Promise<void>): Promise<void> => {
+    last = last.then(async () => {
+      if (closed) return
+      try {
+        await round()
+      } catch (error) {
+        if (!(error instanceof DbError && closed)) log.warn('upkeep failed', { error })
+      }
+    })
+    return last
+  }
+  let isCheckpointing = false
+  const walTimer = setInterval(() => {
+    if (isCheckpointing || options.engine.counters.walBytes < settings.checkpoint_wal_bytes) return
+    isCheckpointing = true
+    void enqueue(() => checkpoint(options)).finally(() => {
+      isCheckpointing = false
+    })
+  }, walCheckMs)
+  const tableTimer = setInterval(
+    () => void enqueue(() => tendTables(options)),
+    settings.upkeep_interval_ms,
+  )
+  return {
+    runOnce: () => enqueue(() => tendTables(options)),
+    close: async () => {
+      closed = true
+      clearInterval(walTimer)
+      clearInterval(tableTimer)
+      await last
+    },
+  }
+}
+
+async function checkpoint({ queries, engine, metrics }: UpkeepOptions): Promise<void> {
+  const written = engine.counters.walBytes
+  const startedAt = performance.now()
+  engine.resetWalBytes()
+  await queries.query('CHECKPOINT')
+  metrics.checkpointed((performance.now() - startedAt) / 1000)
+  metrics.walWritten(written)
+}
+
+async function tendTables(options: UpkeepOptions): Promise<void> {
+  const { queries, settings, metrics, tasks = [] } = options
+  const { rows } = await queries.query(selectTables, [
+    String(settings.vacuum_changes_min),
+    String(settings.freeze_age_max),
+  ])
+  for (const [table, needsFreeze, isEmpty] of rows) {
+    // Statistics of an empty table make PostgreSQL scan it for ever after (facts: tables.md 2).
+    const what = [needsFreeze === 't' ? 'FREEZE' : '', isEmpty === 't' ? '' : 'ANALYZE']
+    const flags = what.filter((flag) => flag !== '').join(', ')
+    await queries.query(`VACUUM ${flags === '' ? '' : `(${flags})`} ${table}`)
+    metrics.upkeep(needsFreeze === 't' ? 'freeze' : 'vacuum')
+  }
+  for (const task of tasks) await task()
+}
+
+/** PostgreSQL's autovacuum rule with a floor of ours: a fifth of the table has changed. */
+const selectTables = `
+  select format('%I.%I', n.nspname, c.relname), age(c.relfrozenxid) > $2::int,
+         coalesce(s.n_live_tup, 0) = 0
+    from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+    left join pg_stat_all_tables s on s.relid = c.oid
+   where c.relkind in ('r', 'm') and c.relpersistence = 'p'
+     and (age(c.relfrozenxid) > $2::int
+          or coalesce(s.n_dead_tup, 0) > greatest($1::float8, 0.2 * c.reltuples)
+          or coalesce(s.n_mod_since_analyze, 0) > greatest($1::float8, 0.1 * c.reltuples))
+   order by age(c.relfrozenxid) > $2::int desc, s.n_dead_tup desc nulls last
+   limit 20`

@@ -1,0 +1,207 @@
+/** Builds the rooms in order, each on those before it, and stops them in reverse. */
+import { randomBytes } from 'node:crypto'
+import { homedir } from 'node:os'
+import { Callers } from './access/callers.js'
+import { openLocalToken, removeLocalToken, type LocalToken } from './access/local-token.js'
+import { bootstrapKey } from './catalog/bootstrap-key.js'
+import { migrate } from './catalog/migrate.js'
+import { writeSettings } from './catalog/settings-table.js'
+import { Users } from './catalog/users.js'
+import { describeConfig } from './config/describe-config.js'
+import type { LoadedConfig } from './config/load-config.js'
+import type { Config } from './config/settings.js'
+import { ColumnTypes } from './database/column-types.js'
+import type { Database } from './database/database.js'
+import { createDatabase } from './database/open-database.js'
+import { createStatementLog } from './database/statement-log.js'
+import type { RunnerRooms } from './database/statement-runner.js'
+import { openDialect } from './dialect/open-dialect.js'
+import { openEngine } from './engine/open-engine.js'
+import type { PGliteEngine } from './engine/pglite/pglite-engine.js'
+import { Queries } from './engine/queries.js'
+import { Statements } from './engine/statements.js'
+import { startUpkeep } from './engine/upkeep.js'
+import { openHttp } from './http/open-http.js'
+import { createLog, type Log } from './telemetry/log.js'
+import { createMetrics, type Metrics } from './telemetry/metrics.js'
+
+export interface ServerOptions {
+  readonly loaded: LoadedConfig
+  readonly version: string
+  readonly log?: Log
+  /** Where the CLI looks for the local token; else the user's home. */
+  readonly home?: string
+  /** Tests only: a module that exports `disk`, in place of the real one. */
+  readonly diskModule?: string
+}
+
+export interface Server {
+  /** `http://127.0.0.1:2900`; https with TLS. */
+  readonly url: string
+  readonly port: number
+  /** False if no key has been made yet. */
+  readonly hasKeys: boolean
+  /** Lets running requests end, makes everything durable, frees the data folder. Safe twice. */
+  close(): Promise<void>
+}
+
+/** Errors: CONFIG_INVALID, DATA_FOLDER, UNAVAILABLE. What was opened before an error is closed. */
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const closers: (() => Promise<void>)[] = []
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.splice(0).reverse()) await close()
+  }
+  try {
+    return await start(options, closers, closeAll)
+  } catch (cause) {
+    await closeAll()
+    throw cause
+  }
+}
+
+async function start(
+  options: ServerOptions,
+  closers: (() => Promise<void>)[],
+  closeAll: () => Promise<void>,
+): Promise<Server> {
+  const { config } = options.loaded
+  const log = options.log ?? createLog(config.log)
+  const metrics = createMetrics()
+  const engine = await openEngine({ config, log, diskModule: options.diskModule })
+  closers.push(() => engine.close())
+  metrics.watchQueue(() => engine.counters.pending)
+  engine.onRestart(() => metrics.engineRestarted())
+
+  const queries = new Queries(engine)
+  await migrate(queries)
+  await createExtensions(queries, config)
+  await writeSettings(queries, describeConfig(options.loaded))
+  const users = new Users(queries, { random: randomBytes, now: Date.now })
+  await bootstrap(queries, config, log)
+  const token = await localToken(config)
+  if (token !== undefined) closers.push(() => token.close())
+
+  const upkeep = startUpkeep({
+    ...{ queries, engine, log, metrics, settings: config.engine },
+    tasks: [() => forgetOldOutcomes(queries, config)],
+  })
+  closers.push(() => upkeep.close())
+  const database = await buildDatabase({ config, engine, queries, users, token, log, metrics })
+  const http = await openHttp({ config, database, log, metrics, version: options.version })
+  closers.push(async () => {
+    database.close()
+    await http.close()
+  })
+  await announce(token, options.home ?? homedir(), http.port, log)
+  return {
+    url: urlOf(config, http.port),
+    port: http.port,
+    hasKeys: await hasKeys(queries),
+    close: closeAll,
+  }
+}
+
+async function buildDatabase(parts: {
+  readonly config: Config
+  readonly engine: PGliteEngine
+  readonly queries: Queries
+  readonly users: Users
+  readonly token: LocalToken | undefined
+  readonly log: Log
+  readonly metrics: Metrics
+}): Promise<Database> {
+  const { config, engine, queries, users, token, log, metrics } = parts
+  const statements = new Statements(engine, {
+    preparedMax: config.engine.plan_cache_entries,
+    preparedTextMax: preparedTextMax,
+  })
+  const columnTypes = new ColumnTypes()
+  const rooms: RunnerRooms = {
+    ...{ engine, queries, statements, columnTypes, users },
+    schemaChanged: () => {
+      statements.forget()
+      columnTypes.forget()
+    },
+  }
+  return createDatabase({
+    rooms,
+    dialect: await openDialect({
+      cachedTextsMax: config.sql.parse_cache_entries,
+      cachedCharactersMax: config.sql.parse_cache_bytes / bytesPerCharacter,
+    }),
+    callers: new Callers(users, {
+      now: Date.now,
+      keysMax: config.auth.key_cache_entries,
+      requestsPerSecond: config.limits.requests_per_second_per_key,
+      burstRequests: config.limits.burst_requests_per_key,
+      localToken: token,
+    }),
+    settings: {
+      statementTimeoutMs: config.engine.statement_timeout_ms,
+      leaseWaitMs: config.engine.lease_wait_ms,
+      resultBytesMax: config.http.result_bytes_max,
+      statementsMax: config.http.statements_max,
+      streamPieceRows: config.http.stream_piece_rows,
+      streamPieceBytes: config.http.stream_piece_bytes,
+      idempotencyBytesMax: config.http.idempotency_bytes_max,
+    },
+    log: createStatementLog({ log, metrics, slowMs: config.log.slow_statement_ms }),
+  })
+}
+
+/** Longer statements carry data: they come once. In UTF-16 units. */
+const preparedTextMax = 16_384
+/** V8 keeps text in one or two bytes a character. */
+const bytesPerCharacter = 2
+
+async function createExtensions(queries: Queries, config: Config): Promise<void> {
+  for (const name of config.engine.extensions)
+    await queries.query(`create extension if not exists "${name}" with schema public cascade`)
+}
+
+async function bootstrap(queries: Queries, config: Config, log: Log): Promise<void> {
+  const { bootstrap_user: name, bootstrap_apikey: apikey } = config.auth
+  const result = await bootstrapKey(queries, { name, apikey, now: Date.now })
+  if (result === 'revoked')
+    log.warn('auth.bootstrap_apikey was revoked since and stays so', { user: name })
+}
+
+async function localToken(config: Config): Promise<LocalToken | undefined> {
+  const dataDir = config.server.data_dir
+  if (config.auth.allow_localhost) return openLocalToken({ dataDir, random: randomBytes })
+  await removeLocalToken(dataDir)
+  return undefined
+}
+
+/** Without a home that can be written the CLI on this machine needs a key; the server runs. */
+async function announce(
+  token: LocalToken | undefined,
+  home: string,
+  port: number,
+  log: Log,
+): Promise<void> {
+  try {
+    await token?.announce({ home, port })
+  } catch (cause) {
+    log.warn('the local token cannot be put where the CLI looks for it', { cause: String(cause) })
+  }
+}
+
+async function forgetOldOutcomes(queries: Queries, config: Config): Promise<void> {
+  await queries.query(
+    'delete from kalam.idempotency where created_at < now() - make_interval(hours => $1::int)',
+    [String(config.http.idempotency_retention_hours)],
+  )
+}
+
+async function hasKeys(queries: Queries): Promise<boolean> {
+  const { rows } = await queries.query(
+    'select 1 from kalam.apikeys where revoked_at is null limit 1',
+  )
+  return rows.length > 0
+}
+
+function urlOf({ server }: Config, port: number): string {
+  const host = server.host.includes(':') ? `[${server.host}]` : server.host
+  return `${server.tls_cert === '' ? 'http' : 'https'}://${host}:${port}`
+}
