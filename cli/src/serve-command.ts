@@ -1,0 +1,80 @@
+/** `kalam serve`: starts the server in this process and stops it in good order. */
+import { loadConfig, parseSetFlag, shortFlags, type Flag } from '../../src/config/load-config.js'
+import { startServer } from '../../src/server.js'
+import { DbError } from '../../src/errors.js'
+import { CliError, exitCodes, type ExitName } from './exit-code.js'
+import type { Surroundings } from './surroundings.js'
+
+export interface ServeOptions {
+  readonly config?: string
+  readonly host?: string
+  readonly port?: string
+  readonly dataDir?: string
+  readonly logLevel?: string
+  /** `section.key=value`, each. */
+  readonly set: readonly string[]
+}
+
+/** Serves until SIGINT or SIGTERM. A second signal ends the process at once. */
+export async function runServe(
+  options: ServeOptions,
+  { env, home, stderr }: Surroundings,
+): Promise<ExitName> {
+  try {
+    const loaded = loadConfig({ file: options.config, env, flags: flagsOf(options) })
+    const server = await startServer({ ...loaded, home })
+    stderr.write(greeting(server.url))
+    const signal = await firstSignal()
+    stderr.write(`\n${signal}: finishing what runs, then stopping; again to stop at once\n`)
+    await server.close()
+    return 'ok'
+  } catch (error) {
+    throw advised(error)
+  }
+}
+
+function flagsOf(options: ServeOptions): readonly Flag[] {
+  const given = {
+    '--host': options.host,
+    '--port': options.port,
+    '--data-dir': options.dataDir,
+    '--log-level': options.logLevel,
+  }
+  const short = Object.entries(given).flatMap(([flag, value]) =>
+    value === undefined ? [] : [{ flag, key: shortFlags[flag as keyof typeof given], value }],
+  )
+  return [...short, ...options.set.map(parseSetFlag)]
+}
+
+function greeting(url: string): string {
+  return [
+    `KalamDB listens at ${url}`,
+    '  try it:         kalam -c "SELECT version()"',
+    '  make a key:     kalam user create NAME',
+    '  stop it:        Ctrl-C',
+    '',
+  ].join('\n')
+}
+
+function firstSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    let isStopping = false
+    const stop = (signal: string) => {
+      if (isStopping) process.exit(exitCodes.interrupted)
+      isStopping = true
+      resolve(signal)
+    }
+    process.on('SIGINT', stop)
+    process.on('SIGTERM', stop)
+  })
+}
+
+/** The server's own reasons, with what to do next. */
+function advised(error: unknown): unknown {
+  if (!(error instanceof DbError)) return error
+  if (error.code === 'CONFIG_INVALID') return new CliError('usage', error.message, { cause: error })
+  const hint = error.fields.hint === undefined ? '' : `\n${error.fields.hint}`
+  return new CliError('notConnected', `the server did not start: ${error.message}${hint}`, {
+    cause: error,
+  })
+}
