@@ -113,7 +113,8 @@ async function buildDatabase(parts: {
   const { config, engine, queries, users, token, log, metrics } = parts
   const statements = new Statements(engine, {
     preparedMax: config.engine.plan_cache_entries,
-    preparedTextMax: preparedTextMax,
+    preparedTextMax,
+    namePrefix: 'kalam_caller_',
   })
   const columnTypes = new ColumnTypes()
   const rooms: RunnerRooms = {

@@ -34,7 +34,11 @@ export class Queries implements QueryRunner {
 
   constructor(engine: Engine) {
     this.#engine = engine
-    this.#statements = new Statements(engine, { preparedMax: 200, preparedTextMax: 10_000 })
+    this.#statements = new Statements(engine, {
+      namePrefix: 'kalam_system_',
+      preparedMax: 200,
+      preparedTextMax: 10_000,
+    })
   }
 
   query(sql: string, parameters: readonly TextValue[] = []): Promise<QueryResult> {

@@ -20,6 +20,8 @@ import { MessageWriter, type TextValue } from './frontend-messages.js'
 import type { Column, RawResult, Scope } from './statement.js'
 
 export interface StatementsOptions {
+  /** Tells these statements from others on the same engine; starts with `kalam`. */
+  readonly namePrefix: `kalam${string}`
   /** Prepared statements kept; 5,000 take about 20 MB of the engine. */
   readonly preparedMax: number
   /** Longer texts are not worth keeping: they are data, not queries. In UTF-16 units. */
@@ -45,9 +47,6 @@ interface Prepared {
   readonly typeOids: readonly number[]
   readonly columns: readonly Column[]
 }
-
-/** Our statements' names start so that a session's clean-up leaves them. */
-const namePrefix = 'kalam'
 
 export class Statements {
   readonly #engine: Engine
@@ -181,7 +180,7 @@ export class Statements {
   }
 
   #nextName(): string {
-    return `${namePrefix}${++this.#lastName}`
+    return `${this.#options.namePrefix}${++this.#lastName}`
   }
 }
 
