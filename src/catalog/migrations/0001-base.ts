@@ -7,9 +7,16 @@ import type { Migration } from '../migration.js'
 export const base: Migration = {
   version: 1,
   name: 'base',
-  sql: [roles(), revokes(), identity(), tables(), userFunctions(), userViews(), schemaViews()].join(
-    '\n',
-  ),
+  sql: [
+    roles(),
+    revokes(),
+    conversions(),
+    identity(),
+    tables(),
+    userFunctions(),
+    userViews(),
+    schemaViews(),
+  ].join('\n'),
 }
 
 /**
@@ -82,6 +89,17 @@ function forNobody(): string {
   )
   or p.proname ~ '^pg_sleep'
 )`
+}
+
+/**
+ * PGlite 0.5 ships the conversions between encodings without the functions they import, so a
+ * mere `convert_to('é', 'LATIN1')` would end the engine for everybody. Without a default
+ * conversion it is an ordinary error; UTF8 to UTF8 needs none.
+ */
+function conversions(): string {
+  return `
+update pg_catalog.pg_conversion set condefault = false;
+`
 }
 
 /**
