@@ -2,7 +2,7 @@
  * The key that the configuration names (`auth.bootstrap_apikey`): how the first admin of a server
  * in a container gets in.
  */
-import type { Queries } from '../engine/queries.js'
+import type { QueryRunner } from '../engine/queries.js'
 import { DbError } from '../errors.js'
 import { digestOf, hintOf, scramVerifier } from './api-key.js'
 import { checkName } from './user-names.js'
@@ -22,7 +22,7 @@ export interface BootstrapOptions {
  * Errors: CONFIG_INVALID when the user is no admin, or the key belongs to somebody else.
  */
 export async function bootstrapKey(
-  queries: Queries,
+  queries: QueryRunner,
   { name, apikey, now }: BootstrapOptions,
 ): Promise<'accepted' | 'revoked' | 'none'> {
   const digest = apikey === '' ? '' : digestOf(apikey).toString('hex')
@@ -41,7 +41,7 @@ export async function bootstrapKey(
 
 /** Answers the user's salt. */
 async function ensureAdmin(
-  queries: Queries,
+  queries: QueryRunner,
   { name, seconds }: { readonly name: string; readonly seconds: string },
 ): Promise<Uint8Array> {
   checkName(name)
@@ -56,7 +56,7 @@ async function ensureAdmin(
 }
 
 async function checkKey(
-  queries: Queries,
+  queries: QueryRunner,
   { name, digest }: { readonly name: string; readonly digest: string },
 ): Promise<'accepted' | 'revoked'> {
   const { rows } = await queries.query(

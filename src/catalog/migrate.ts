@@ -2,7 +2,7 @@
  * Brings a data folder's system schema up to this server's. Each step runs in one transaction with
  * the row that says so: a step that fails, or a crash in its middle, leaves the version before it.
  */
-import type { Queries } from '../engine/queries.js'
+import type { QueryRunner } from '../engine/queries.js'
 import { DbError, assert } from '../errors.js'
 import { checksumOf, type Migration } from './migration.js'
 import { allMigrations } from './migrations/all-migrations.js'
@@ -12,7 +12,7 @@ import { allMigrations } from './migrations/all-migrations.js'
  * folder is of a newer server, when a step that was applied reads differently, or when one fails.
  */
 export async function migrate(
-  queries: Queries,
+  queries: QueryRunner,
   migrations: readonly Migration[] = allMigrations,
 ): Promise<number> {
   const isGapless = migrations.every(({ version }, index) => version === index + 1)
@@ -29,7 +29,7 @@ interface Applied {
   readonly checksum: string
 }
 
-async function readApplied(queries: Queries): Promise<readonly Applied[]> {
+async function readApplied(queries: QueryRunner): Promise<readonly Applied[]> {
   const exists = await queries.query(`select to_regclass('kalam.migrations')`)
   if (exists.rows[0]?.[0] === null) return []
   const { rows } = await queries.query(
@@ -58,7 +58,7 @@ function checkApplied(applied: readonly Applied[], migrations: readonly Migratio
   }
 }
 
-async function apply(queries: Queries, migration: Migration): Promise<void> {
+async function apply(queries: QueryRunner, migration: Migration): Promise<void> {
   try {
     await queries.query(blockOf(migration))
   } catch (cause) {

@@ -1,8 +1,11 @@
 import type { ConfigRow } from '../config/describe-config.js'
-import type { Queries } from '../engine/queries.js'
+import type { QueryRunner } from '../engine/queries.js'
 
 /** Writes what `SHOW CONFIG` and `system.config` show: the settings of this start. */
-export async function writeSettings(queries: Queries, rows: readonly ConfigRow[]): Promise<void> {
+export async function writeSettings(
+  queries: QueryRunner,
+  rows: readonly ConfigRow[],
+): Promise<void> {
   const places = rows.map((row, place) => ({ ...row, place }))
   await queries.query(replaceSettings, [JSON.stringify(places)])
 }

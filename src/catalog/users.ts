@@ -3,7 +3,7 @@
  * and is announced to those who remember users and keys.
  */
 import type { Role } from '../dialect/roles.js'
-import type { Queries } from '../engine/queries.js'
+import type { QueryRunner } from '../engine/queries.js'
 import { DbError, assert } from '../errors.js'
 import {
   digestOf,
@@ -63,15 +63,19 @@ export interface UsersOptions {
 
 /** Makes, changes and finds users and keys. It holds nothing; there is nothing to close. */
 export class Users {
-  readonly #queries: Queries
-  readonly #random: RandomBytes
-  readonly #now: () => number
-  readonly #listeners: (() => void)[] = []
+  readonly #queries: QueryRunner
+  readonly #options: UsersOptions
+  readonly #listeners: (() => void)[]
 
-  constructor(queries: Queries, { random, now }: UsersOptions) {
+  constructor(queries: QueryRunner, options: UsersOptions, listeners: (() => void)[] = []) {
     this.#queries = queries
-    this.#random = random
-    this.#now = now
+    this.#options = options
+    this.#listeners = listeners
+  }
+
+  /** The same users through a session that has the engine; each statement must commit by itself. */
+  within(runner: QueryRunner): Users {
+    return new Users(runner, this.#options, this.#listeners)
   }
 
   /** Calls back after each change, before its statement is answered. */
@@ -86,7 +90,7 @@ export class Users {
   async createUser(options: CreateUserOptions): Promise<UserAndKey> {
     const { name, role, ifNotExists } = options
     checkName(name)
-    const key = await this.#makeKey(this.#random(saltBytes))
+    const key = await this.#makeKey(this.#options.random(saltBytes))
     const { rows } = await this.#queries.query(insertUser, [
       ...[name, role, hex(key.salt), this.#seconds()],
       ...[hex(key.digest), key.verifier, hintOf(key.apikey)],
@@ -225,7 +229,7 @@ export class Users {
   }
 
   async #makeKey(salt: Uint8Array) {
-    const apikey = randomKey(this.#random)
+    const apikey = randomKey(this.#options.random)
     const verifier = await scramVerifier(apikey, salt)
     return { apikey, salt, verifier, digest: digestOf(apikey) }
   }
@@ -237,7 +241,7 @@ export class Users {
 
   /** Now, as to_timestamp takes it. */
   #seconds(): string {
-    return String(this.#now() / 1000)
+    return String(this.#options.now() / 1000)
   }
 }
 

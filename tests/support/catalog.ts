@@ -6,13 +6,16 @@ import { join } from 'node:path'
 import { migrate } from '#src/catalog/migrate.js'
 import { Users } from '#src/catalog/users.js'
 import type { Engine, Identity } from '#src/engine/engine.js'
-import { openPGliteEngine } from '#src/engine/pglite/pglite-engine.js'
+import { loadConfig } from '#src/config/load-config.js'
+import type { PGliteEngine } from '#src/engine/pglite/pglite-engine.js'
+import { openEngine } from '#src/engine/open-engine.js'
+import { createLog } from '#src/telemetry/log.js'
 import { Queries, type QueryResult } from '#src/engine/queries.js'
 import { Statements } from '#src/engine/statements.js'
 import { dataRows } from '#src/engine/backend-messages.js'
 
 export interface TestCatalog extends AsyncDisposable {
-  readonly engine: Engine
+  readonly engine: PGliteEngine
   readonly queries: Queries
   readonly users: Users
   /** Its clock; set it to travel. */
@@ -23,24 +26,17 @@ export interface TestCatalog extends AsyncDisposable {
 }
 
 /** Opens the engine without the system schema. */
-export async function openTestEngine(): Promise<Engine & AsyncDisposable> {
+export async function openTestEngine(): Promise<PGliteEngine & AsyncDisposable> {
   const folder = mkdtempSync(join(tmpdir(), 'kalamdb-catalog-'))
-  const quiet = () => undefined
-  const engine = await openPGliteEngine({
-    folder,
-    durable: false,
-    sharedBuffersBytes: 16 * 1024 * 1024,
-    walBytesMax: 64 * 1024 * 1024,
-    stackMb: 64,
-    extensions: [],
-    queueMax: 1_000,
-    transactionTimeoutMs: 60_000,
-    idleTransactionTimeoutMs: 60_000,
-    cancelGraceMs: 2_000,
-    restartsMax: 3,
-    restartWindowMs: 60_000,
-    log: { info: quiet, warn: quiet, error: quiet },
+  const { config } = loadConfig({
+    file: '/dev/null',
+    env: {
+      KALAMDB_SERVER_DATA_DIR: folder,
+      KALAMDB_ENGINE_DURABILITY: 'os',
+      KALAMDB_ENGINE_SHARED_BUFFERS_BYTES: String(16 * 1024 * 1024),
+    },
   })
+  const engine = await openEngine({ config, log: createLog({ ...config.log, level: 'silent' }) })
   const close = engine.close.bind(engine)
   const closeAll = async () => {
     await close()

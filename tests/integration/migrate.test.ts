@@ -1,0 +1,85 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { migrate } from '#src/catalog/migrate.js'
+import { allMigrations } from '#src/catalog/migrations/all-migrations.js'
+import type { Migration } from '#src/catalog/migration.js'
+import type { Engine } from '#src/engine/engine.js'
+import { Queries } from '#src/engine/queries.js'
+import { openTestEngine } from '../support/catalog.js'
+
+let engine: Engine
+let queries: Queries
+beforeAll(async () => {
+  engine = await openTestEngine()
+  queries = new Queries(engine)
+})
+afterAll(() => engine.close())
+
+const version = allMigrations.length
+const next: Migration = {
+  version: version + 1,
+  name: 'notes',
+  sql: `create table kalam.notes (id integer primary key);
+        insert into kalam.notes select u from generate_series(1, 3) u;`,
+}
+const failing: Migration = {
+  version: version + 2,
+  name: 'failing',
+  sql: 'drop table kalam.notes; create table kalam.half (id integer); select 1 / 0 into strict id;',
+}
+
+const versions = async () =>
+  (await queries.query('select version from kalam.migrations order by version')).rows.flat()
+const relation = async (name: string) =>
+  (await queries.query('select to_regclass($1)::text', [name])).rows[0]?.[0]
+
+describe('K3: a data folder', () => {
+  test('starts at the newest version and stays there', async () => {
+    expect(await migrate(queries)).toBe(version)
+    expect(await migrate(queries)).toBe(0)
+    expect(await versions()).toEqual(allMigrations.map((migration) => String(migration.version)))
+  })
+
+  test('of an older version is brought up, with what is in it', async () => {
+    const before = await queries.query('select * from kalam.users')
+    expect(await migrate(queries, [...allMigrations, next])).toBe(1)
+    expect((await queries.query('select count(*) from kalam.notes')).rows).toEqual([['3']])
+    expect((await queries.query('select * from kalam.users')).rows).toEqual(before.rows)
+  })
+
+  test('keeps its version, and everything else, when a step fails', async () => {
+    const before = await versions()
+    const migrations = [...allMigrations, next, failing]
+    const message = `step ${version + 2} (failing) of the system schema failed`
+    await expect(migrate(queries, migrations)).rejects.toMatchObject({
+      code: 'DATA_FOLDER',
+      message: expect.stringContaining(message) as string,
+    })
+    expect(await versions()).toEqual(before)
+    expect(await relation('kalam.notes')).toBe('kalam.notes')
+    expect(await relation('kalam.half')).toBeNull()
+  })
+
+  test('of a newer server is refused', async () => {
+    await expect(migrate(queries)).rejects.toMatchObject({
+      code: 'DATA_FOLDER',
+      message: expect.stringContaining(`has version ${version + 1}`) as string,
+    })
+  })
+
+  test('whose steps read differently is refused', async () => {
+    const changed = { ...next, sql: `${next.sql} -- and more` }
+    await expect(migrate(queries, [...allMigrations, changed])).rejects.toMatchObject({
+      code: 'DATA_FOLDER',
+      message: expect.stringContaining(`version ${version + 1} of the data folder`) as string,
+    })
+  })
+
+  test('does not mind how a step is indented', async () => {
+    const indented = { ...next, sql: next.sql.replaceAll('\n', '\n\n   ') }
+    expect(await migrate(queries, [...allMigrations, indented])).toBe(0)
+  })
+})
+
+test('versions must count from 1 without gaps', async () => {
+  await expect(migrate(queries, [next])).rejects.toThrow('without gaps')
+})
