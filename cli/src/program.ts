@@ -21,15 +21,8 @@ import { metaSql } from './shell/meta-commands.js'
 import { runInputs } from './sql-command.js'
 import type { SqlInput } from './sql-input.js'
 import { runStatus } from './status-command.js'
-import type { Surroundings } from './surroundings.js'
+import type { Invocation, Surroundings } from './surroundings.js'
 import { resolveTarget, type GlobalOptions } from './target.js'
-
-export interface Invocation {
-  readonly surroundings: Surroundings
-  readonly version: string
-  /** Ends what is running. */
-  readonly signal: AbortSignal
-}
 
 /** Parses and runs a command line. Throws CliError, and CommanderError for wrong usage. */
 export async function runProgram(
@@ -153,7 +146,7 @@ function connect(options: GlobalOptions, surroundings: Surroundings): ServerConn
   return new ServerConnection(resolveTarget(options, surroundings))
 }
 
-function addServe(program: Command, { surroundings }: Invocation, run: Run): void {
+function addServe(program: Command, invocation: Invocation, run: Run): void {
   program
     .command('serve')
     .description('start a server; Ctrl-C or SIGTERM stops it in good order')
@@ -167,7 +160,7 @@ function addServe(program: Command, { surroundings }: Invocation, run: Run): voi
       refuseInputs(run, 'serve')
       // Loaded when it is needed: the server is most of the code, and other commands start faster.
       const { runServe } = await import('./serve-command.js')
-      run.exit = await runServe(options, surroundings)
+      run.exit = await runServe(options, invocation)
     })
 }
 

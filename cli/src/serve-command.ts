@@ -1,9 +1,9 @@
 /** `kalam serve`: starts the server in this process and stops it in good order. */
 import { loadConfig, parseSetFlag, shortFlags, type Flag } from '../../src/config/load-config.js'
-import { startServer } from '../../src/server.js'
+import { startServer, type Server } from '../../src/server.js'
 import { DbError } from '../../src/errors.js'
 import { CliError, exitCodes, type ExitName } from './exit-code.js'
-import type { Surroundings } from './surroundings.js'
+import type { Invocation } from './surroundings.js'
 
 export interface ServeOptions {
   readonly config?: string
@@ -18,12 +18,13 @@ export interface ServeOptions {
 /** Serves until SIGINT or SIGTERM. A second signal ends the process at once. */
 export async function runServe(
   options: ServeOptions,
-  { env, home, stderr }: Surroundings,
+  { surroundings, version }: Pick<Invocation, 'surroundings' | 'version'>,
 ): Promise<ExitName> {
+  const { env, home, stderr } = surroundings
   try {
     const loaded = loadConfig({ file: options.config, env, flags: flagsOf(options) })
-    const server = await startServer({ ...loaded, home })
-    stderr.write(greeting(server.url))
+    const server = await startServer({ loaded, version, home })
+    stderr.write(greeting(server))
     const signal = await firstSignal()
     stderr.write(`\n${signal}: finishing what runs, then stopping; again to stop at once\n`)
     await server.close()
@@ -46,14 +47,16 @@ function flagsOf(options: ServeOptions): readonly Flag[] {
   return [...short, ...options.set.map(parseSetFlag)]
 }
 
-function greeting(url: string): string {
-  return [
+/** Where it listens and what to do next; the log follows on standard output. */
+function greeting({ url, hasKeys }: Server): string {
+  const next = hasKeys ? [] : ['  first key:  kalam user create NAME']
+  const lines = [
     `KalamDB listens at ${url}`,
-    '  try it:         kalam -c "SELECT version()"',
-    '  make a key:     kalam user create NAME',
-    '  stop it:        Ctrl-C',
-    '',
-  ].join('\n')
+    ...next,
+    '  shell:      kalam',
+    '  stop:       Ctrl-C',
+  ]
+  return `${lines.join('\n')}\n`
 }
 
 function firstSignal(): Promise<string> {

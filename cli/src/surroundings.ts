@@ -11,3 +11,11 @@ export interface Surroundings {
   /** Milliseconds that only grow. */
   readonly clock: () => number
 }
+
+/** One run of the command line. */
+export interface Invocation {
+  readonly surroundings: Surroundings
+  readonly version: string
+  /** Ends what is running. */
+  readonly signal: AbortSignal
+}
