@@ -3,13 +3,18 @@
  * surroundings. Rights on tables and functions are PostgreSQL's own business; here is what
  * PostgreSQL cannot know: that its one session serves everyone.
  */
-import { refuseByParts, refuseByRule, refuseName } from './part-rules.js'
+import { refuseByParts, refuseByRule, refuseLasting, refuseName } from './part-rules.js'
 import type { PlanContext, SqlPlan } from './plan.js'
 import { onlyReads, refused, type Refusal } from './refusal.js'
 import { ruleOf } from './statement-rules.js'
 import { surveyTree, type Survey } from './survey-tree.js'
 import { fieldsOf, type Statement } from './syntax-tree.js'
-import { isReservedSchema, targetSchemas } from './target-schemas.js'
+import {
+  isReservedSchema,
+  schemaOfRangeVar,
+  targetSchemas,
+  type TargetSchema,
+} from './target-schemas.js'
 
 /** What a statement does, as far as its text tells. */
 export type Traits = Pick<SqlPlan, 'transaction' | 'stateful' | 'query' | 'ddl' | 'parameterCount'>
@@ -24,6 +29,7 @@ export function checkStatement(statement: Statement, context: PlanContext): Verd
   const refusal =
     refuseByRule(ruleOf(statement.kind), context) ??
     refuseByParts(statement, context) ??
+    refuseLasting('SELECT INTO', survey.into, context) ??
     refuseInside(survey, context) ??
     refuseTargets(survey) ??
     (context.readOnly ? refuseWrites(survey) : undefined)
@@ -42,7 +48,7 @@ function refuseInside(survey: Survey, context: PlanContext): Refusal | undefined
 }
 
 function refuseTargets(survey: Survey): Refusal | undefined {
-  for (const { schema, byte } of survey.statements.flatMap(targetSchemas)) {
+  for (const { schema, byte } of allTargets(survey)) {
     if (!isReservedSchema(schema)) continue
     const hint = 'Use a namespace of your own: CREATE NAMESPACE app.'
     return { ...refused(`schema ${schema} belongs to the system`, hint), byte }
@@ -50,20 +56,26 @@ function refuseTargets(survey: Survey): Refusal | undefined {
   return undefined
 }
 
+function allTargets(survey: Survey): TargetSchema[] {
+  const into = survey.into === undefined ? [] : schemaOfRangeVar(survey.into)
+  return [...into, ...survey.statements.flatMap(targetSchemas)]
+}
+
 function refuseWrites(survey: Survey): Refusal | undefined {
   if (survey.writes) return onlyReads('changing rows')
-  if (survey.into) return onlyReads('SELECT INTO')
+  if (survey.into !== undefined) return onlyReads('SELECT INTO')
   return survey.locks ? onlyReads('FOR UPDATE and FOR SHARE') : undefined
 }
 
 function traitsOf(statement: Statement, survey: Survey): Traits {
   const rule = ruleOf(statement.kind)
-  const changes = survey.writes || survey.into || survey.locks || callsAny(survey, changingCalls)
+  const makesTable = survey.into !== undefined
+  const changes = survey.writes || makesTable || survey.locks || callsAny(survey, changingCalls)
   return {
     transaction: transactionOf(statement),
     stateful: rule.stateful === true || survey.temporary || callsAny(survey, sessionCalls),
     query: statement.kind === 'SelectStmt' && !changes,
-    ddl: rule.ddl === true || survey.into,
+    ddl: rule.ddl === true || makesTable,
     parameterCount: rule.parameters === true ? survey.parameterCount : 0,
   }
 }

@@ -6,7 +6,7 @@ import { positionIn } from './source.js'
 export interface ComposedText {
   readonly text: string
   /** From PostgreSQL's position (characters of `text`, from 1) to a place in the caller's SQL. */
-  toCallerPosition(position: number): TextPosition
+  readonly toCallerPosition: (position: number) => TextPosition
 }
 
 /**

@@ -42,7 +42,6 @@ type PartRule<Kind extends StatementKind> = (
 type PartRules = { readonly [Kind in StatementKind]?: PartRule<Kind> }
 
 const partRules: PartRules = {
-  SelectStmt: (select, context) => refuseLasting('SELECT INTO', select.intoClause?.rel, context),
   CreateStmt: (create, context) => refuseLasting('CREATE TABLE', create.relation, context),
   CreateTableAsStmt: refuseCreateAs,
   AlterTableStmt: refuseAlterTable,
@@ -78,7 +77,7 @@ function applyRule<Kind extends StatementKind>(
 }
 
 /** A table that lasts is an admin's to make. */
-function refuseLasting(
+export function refuseLasting(
   name: string,
   table: RangeVar | undefined,
   context: PlanContext,

@@ -110,8 +110,8 @@ function parse(source: Source, composed: ComposedText, parser: PostgresParser): 
 }
 
 function syntaxError(composed: ComposedText, message: string, character: number): DbError {
-  const rest = composed.text.slice(indexOfCharacter(composed.text, character))
-  const hint = syntaxHint(message, rest)
+  const index = indexOfCharacter(composed.text, character)
+  const hint = syntaxHint(message, composed.text, index)
   return new DbError('SYNTAX_ERROR', message, { ...composed.toCallerPosition(character + 1), hint })
 }
 

@@ -1,4 +1,4 @@
-import type { Node } from 'libpg-query'
+import type { IntoClause, Node, RangeVar } from 'libpg-query'
 import { isStatementKind, stringsOf, visitTree, type Statement } from './syntax-tree.js'
 
 /** What occurs anywhere in a statement. */
@@ -7,8 +7,8 @@ export interface Survey {
   readonly statements: readonly Statement[]
   /** Inserts, updates, deletes or merges. */
   readonly writes: boolean
-  /** SELECT … INTO. */
-  readonly into: boolean
+  /** The table of SELECT … INTO; in a UNION it hides in the first part. */
+  readonly into: RangeVar | undefined
   /** FOR UPDATE and its like. */
   readonly locks: boolean
   /** Makes or names something temporary. */
@@ -25,11 +25,13 @@ export function surveyTree(root: Node): Survey {
   const statements: Statement[] = []
   const calls = new Set<string>()
   const cursors: string[] = []
-  const found = { writes: false, into: false, locks: false, temporary: false, parameterCount: 0 }
+  const found = { writes: false, locks: false, temporary: false, parameterCount: 0 }
+  let into: RangeVar | undefined
   visitTree(root, (key, fields) => {
     if (isStatementKind(key)) statements.push(statementIn(key, fields))
     if (writingStatements.has(key)) found.writes = true
-    if (key === 'intoClause') found.into = true
+    // The field holds an IntoClause.
+    if (key === 'intoClause') into = (fields as IntoClause).rel
     if (key === 'LockingClause') found.locks = true
     if (isTemporary(key, fields)) found.temporary = true
     if (key === 'FuncCall') calls.add(lastName(fields['funcname']))
@@ -37,7 +39,7 @@ export function surveyTree(root: Node): Survey {
     const cursor = fields['portalname'] ?? fields['cursor_name']
     if (typeof cursor === 'string') cursors.push(cursor)
   })
-  return { statements, calls, cursors, ...found }
+  return { statements, calls, cursors, into, ...found }
 }
 
 const writingStatements = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])

@@ -40,7 +40,7 @@ export function statementOf(node: Node): Statement | undefined {
 
 /** Whether a key names a statement; fields such as `selectStmt` start small. */
 export function isStatementKind(key: string): key is StatementKind {
-  return /^[A-Z]\w*Stmt$/.test(key)
+  return key.endsWith('Stmt') && /^[A-Z]/.test(key)
 }
 
 /** The fields of a node if it is of this kind. */
@@ -53,22 +53,33 @@ export function fieldsOf<Kind extends NodeKind>(
 }
 
 /**
- * Calls `visit` for every named part of the tree: with the key under which an object stands and the
- * object. Not recursive: trees are as deep as a caller's expression is long.
+ * Calls `visit` for every named part of the tree. Not recursive: trees are as deep as a caller's expression is long.
  */
-export function visitTree(
-  root: object,
-  visit: (key: string, fields: Readonly<Record<string, unknown>>) => void,
-): void {
-  const pending: object[] = [root]
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    for (const [key, value] of Object.entries(next)) {
-      if (!isObject(value)) continue
-      if (!Array.isArray(value)) visit(key, value)
-      pending.push(value)
-    }
+export function visitTree(root: object, visit: TreeVisitor): void {
+  const pending: unknown[] = [root]
+  while (pending.length > 0) {
+    const next = pending.pop()
+    if (Array.isArray(next)) {
+      for (const element of next) if (isObject(element)) pending.push(element)
+    } else if (isObject(next)) visitFields(next, visit, pending)
   }
 }
+
+function visitFields(
+  fields: Readonly<Record<string, unknown>>,
+  visit: TreeVisitor,
+  pending: unknown[],
+): void {
+  for (const key of Object.keys(fields)) {
+    const value = fields[key]
+    if (!isObject(value)) continue
+    if (!Array.isArray(value)) visit(key, value)
+    pending.push(value)
+  }
+}
+
+/** Gets the key under which an object stands, and the object. */
+type TreeVisitor = (key: string, fields: Readonly<Record<string, unknown>>) => void
 
 /** The texts of a list of String nodes, such as a qualified name. */
 export function stringsOf(nodes: readonly Node[] | undefined): string[] {

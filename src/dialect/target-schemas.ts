@@ -39,7 +39,6 @@ const relationFields = [
   'sequence',
   'typevar',
   'into',
-  'intoClause',
 ]
 
 /** Fields that hold a qualified name or several. */
@@ -62,7 +61,8 @@ function schemasOfRelation(value: unknown): TargetSchema[] {
   )
 }
 
-function schemaOfRangeVar(table: RangeVar): TargetSchema[] {
+/** The schema that a relation names, if it names one. */
+export function schemaOfRangeVar(table: RangeVar): TargetSchema[] {
   // A view over all settings: an UPDATE of it is as good as SET.
   const isSettings = table.schemaname === undefined && table.relname === 'pg_settings'
   const schema = isSettings ? 'pg_catalog' : table.schemaname
