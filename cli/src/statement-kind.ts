@@ -84,8 +84,9 @@ function isSetting(words: readonly string[]): boolean {
   )
 }
 
-function isTemporary(words: readonly string[]): boolean {
-  return words.includes('temp') || words.includes('temporary')
+function isTemporary([, second = '', third = '']: readonly string[]): boolean {
+  const scope = second === 'local' || second === 'global' ? third : second
+  return scope === 'temp' || scope === 'temporary'
 }
 
 /** Statements that answer rows even without RETURNING are those that show something. */
