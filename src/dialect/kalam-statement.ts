@@ -122,24 +122,9 @@ function isUserMapping(reader: TokenReader): boolean {
   return isMapping && (after === 'for' || after === 'if')
 }
 
-/** Bytes of UTF-8 that a user's name may have; PostgreSQL's own limit for names. */
-const nameBytesMax = 63
-
+/** Which names are possible is for the catalog to say. */
 function readUserName(reader: TokenReader): string {
-  const at = reader.index
-  const name = reader.expectName('the name of a user')
-  const problem = nameProblem(name)
-  if (problem === undefined) return name
-  throw errorAt(reader.source, at, 'SYNTAX_ERROR', problem)
-}
-
-function nameProblem(name: string): string | undefined {
-  if (name === '') return 'the name of a user is empty'
-  if (/\p{Cc}/u.test(name)) return 'the name of a user has a control character'
-  if (name !== name.trim()) return 'the name of a user starts or ends with a space'
-  const bytes = Buffer.byteLength(name)
-  if (bytes <= nameBytesMax) return undefined
-  return `the name of a user has ${bytes} bytes; at most ${nameBytesMax} are allowed`
+  return reader.expectName('the name of a user')
 }
 
 function readRole(reader: TokenReader): Role {
