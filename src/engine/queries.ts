@@ -21,7 +21,7 @@ export interface QueryRunner {
 const systemTimeoutMs = 600_000
 const systemScope: Scope = {
   identity: systemIdentity,
-  searchPath: 'pg_catalog',
+  searchPath: 'pg_catalog, pg_temp',
   timeoutMs: systemTimeoutMs,
   waitMs: systemTimeoutMs,
   replyBytesMax: 256 * 1024 * 1024,

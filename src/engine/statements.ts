@@ -186,7 +186,7 @@ export class Statements {
 
 const deallocateScope: Scope = {
   identity: { roleOid: 10, userId: '', readOnly: false },
-  searchPath: 'pg_catalog',
+  searchPath: 'pg_catalog, pg_temp',
   timeoutMs: 10_000,
   waitMs: Infinity,
   replyBytesMax: 65_536,

@@ -16,6 +16,7 @@ interface Internals {
   readonly _InterruptPending: number
   _SetUserIdAndSecContext(roleOid: number, securityContext: number): void
   _SetConfigOption(name: number, value: number, context: number, source: number): void
+  _GetConfigOption(name: number, missingOk: number, restrictPrivileged: number): number
   _PostgresMainLoopOnce(): void
   _PostgresMainLongJmp(): void
   _PostgresSendReadyForQueryIfNecessary(): void
@@ -23,6 +24,7 @@ interface Internals {
   _pq_buffer_remaining_data(): number
   _pgl_set_rw_cbs(read: number, write: number): void
   _malloc(bytes: number): number
+  UTF8ToString(pointer: number): string
   stackSave(): number
   stackRestore(pointer: number): void
   addFunction(callback: (pointer: number, length: number) => number, signature: string): number
@@ -34,6 +36,7 @@ const internals = [
   '_InterruptPending',
   '_SetUserIdAndSecContext',
   '_SetConfigOption',
+  '_GetConfigOption',
   '_PostgresMainLoopOnce',
   '_PostgresMainLongJmp',
   '_PostgresSendReadyForQueryIfNecessary',
@@ -41,6 +44,7 @@ const internals = [
   '_pq_buffer_remaining_data',
   '_pgl_set_rw_cbs',
   '_malloc',
+  'UTF8ToString',
   'stackSave',
   'stackRestore',
   'addFunction',
@@ -156,14 +160,31 @@ export class Backend {
     this.#chunks = []
     this.#chunkBytes = 0
     this.#replyBytesMax = unit.replyBytesMax
-    this.#apply(unit.identity, unit.searchPath)
-    this.#module._SetUserIdAndSecContext(unit.identity.roleOid, securityLocalUserIdChange)
+    if (unit.identity.roleOid === bootstrapSuperuserOid && unit.searchPath !== undefined)
+      this.#keepingSearchPath(() => this.#runAs(unit.identity, unit.searchPath))
+    else this.#runAs(unit.identity, unit.searchPath)
+    return this.#takeReply(unit.endsInFlush)
+  }
+
+  #runAs(identity: Identity, searchPath: string | undefined): void {
+    this.#apply(identity, searchPath)
+    this.#module._SetUserIdAndSecContext(identity.roleOid, securityLocalUserIdChange)
     try {
       this.#runMessages()
     } finally {
       this.#module._SetUserIdAndSecContext(bootstrapSuperuserOid, 0)
     }
-    return this.#takeReply(unit.endsInFlush)
+  }
+
+  /**
+   * The system may run inside a caller's session, whose search_path is the caller's to set. On it,
+   * functions and operators of theirs would run with the system's rights; so it is put aside.
+   */
+  #keepingSearchPath(run: () => void): void {
+    const kept = this.#get('search_path')
+    run()
+    this.#set('search_path', kept, guc.userSet)
+    this.#applied = { ...this.#applied, searchPath: kept }
   }
 
   /** Settings may have been changed by SQL (RESET ALL, a rolled-back transaction): set them anew. */
@@ -228,14 +249,23 @@ export class Backend {
     }
   }
 
+  #get(name: string): string {
+    return this.#module.UTF8ToString(this.#module._GetConfigOption(this.#nameOf(name), 0, 0))
+  }
+
   #set(name: string, value: string, context: number): void {
-    const pointer = this.#names.get(name)
-    if (pointer === undefined) throw new Error(`setting ${name} was not prepared`)
+    const pointer = this.#nameOf(name)
     try {
       this.#module._SetConfigOption(pointer, this.#scratch.put(value), context, guc.sourceSession)
     } catch (thrown) {
       throw new BackendDead(`cannot set ${name}`, { cause: thrown })
     }
+  }
+
+  #nameOf(setting: string): number {
+    const pointer = this.#names.get(setting)
+    if (pointer === undefined) throw new Error(`setting ${setting} was not prepared`)
+    return pointer
   }
 
   #read(pointer: number, max: number): number {

@@ -10,6 +10,7 @@
  * the transaction is rolled back and the session's next unit is told why.
  */
 import { lastTag } from '../backend-messages.js'
+import { systemIdentity } from '../engine.js'
 import type { Backend, BackendReply } from './backend.js'
 import type { Control } from './control.js'
 import { action, outcome, replyHeadFields, type Outcome, type UnitHead } from './messages.js'
@@ -189,8 +190,13 @@ export class Scheduler {
       this.#answer(head.serial, session.expired)
       return
     }
-    const reply = this.#runOnBackend(unit, session.entered ? undefined : head.searchPath)
-    session.entered = true
+    // The system's own units in a caller's session bring their path and leave the caller's.
+    const isSystem = head.roleOid === systemIdentity.roleOid
+    const reply = this.#runOnBackend(
+      unit,
+      session.entered && !isSystem ? undefined : head.searchPath,
+    )
+    session.entered ||= !isSystem
     session.inTransaction = reply.status !== 'I'
     if (session.inTransaction || session.held) this.#own(head.session)
     else this.#disown()
