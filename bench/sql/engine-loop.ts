@@ -56,6 +56,7 @@ async function openEngine(durability: Durability): Promise<OpenEngine> {
     sharedBuffersBytes: 128 * 2 ** 20,
     walBytesMax: 256 * 2 ** 20,
     stackMb: 64,
+    startTimeoutMs: 60_000,
     extensions: [],
     queueMax: 10_000,
     transactionTimeoutMs: 5_000,
