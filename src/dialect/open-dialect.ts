@@ -13,13 +13,15 @@ export interface DialectOptions {
   readonly cachedTextsMax: number
   /** Characters of all kept texts together. */
   readonly cachedCharactersMax: number
+  /** Most statements of one text, counted before any is parsed; without it there is no bound. */
+  readonly statementsMax?: number
 }
 
 export interface Dialect {
   /**
    * The plans of all statements of a text, in order; at least one. They are shared between calls.
    * Errors point into `sql` and carry `statement`: SYNTAX_ERROR, STATEMENT_REFUSED, FORBIDDEN,
-   * OUT_OF_RESOURCES (nests too deeply), UNAVAILABLE.
+   * OUT_OF_RESOURCES (nests too deeply), TOO_MANY_PARAMETERS (statements), UNAVAILABLE.
    */
   planStatements(sql: string, context: PlanContext): readonly Plan[]
 }
@@ -33,7 +35,7 @@ export async function openDialect(options: DialectOptions): Promise<Dialect> {
       const variant = variantOf(context)
       const known = cache?.get(sql)?.get(variant)
       if (known !== undefined) return known
-      const plans = planAll(sql, context, parser)
+      const plans = planAll(readSources(sql, options.statementsMax), context, parser)
       keepPlans(cache, sql, variant, plans)
       return plans
     },
@@ -69,10 +71,11 @@ function variantOf(context: PlanContext): string {
   return `${context.role} ${context.readOnly ? 'r' : 'w'} ${context.door}`
 }
 
-function planAll(sql: string, context: PlanContext, parser: PostgresParser): readonly Plan[] {
-  refuseIllFormed(sql)
-  const sources = readSources(sql)
-  if (sources.length === 0) throw new DbError('SYNTAX_ERROR', 'the text has no statement')
+function planAll(
+  sources: readonly Source[],
+  context: PlanContext,
+  parser: PostgresParser,
+): readonly Plan[] {
   return Object.freeze(
     sources.map((source, statement) => {
       try {
@@ -84,10 +87,18 @@ function planAll(sql: string, context: PlanContext, parser: PostgresParser): rea
   )
 }
 
-function readSources(sql: string): Source[] {
+/** The statements of a text; at least one, at most `statementsMax`. */
+function readSources(sql: string, statementsMax = Infinity): Source[] {
+  refuseIllFormed(sql)
+  const places = splitStatements(sql)
+  if (places.length === 0) throw new DbError('SYNTAX_ERROR', 'the text has no statement')
+  if (places.length > statementsMax) {
+    const message = `${places.length} statements are more than the ${statementsMax} of one request`
+    throw new DbError('TOO_MANY_PARAMETERS', message, { hint: 'http.statements_max is the bound' })
+  }
   let position = textStart
   let index = 0
-  return splitStatements(sql).map(({ start, end }) => {
+  return places.map(({ start, end }) => {
     position = positionAfter(position, sql, index, start)
     index = start
     return { text: sql.slice(start, end), place: Object.freeze({ start, end, ...position }) }

@@ -54,6 +54,14 @@ describe('text that is none', () => {
     expect(errorOf(sql)).toMatchObject({ sqlState: '22021', fields: { position } })
   })
 
+  test.each([2, 3, 4])('%i statements where three are allowed', async (count) => {
+    const options = { cachedTextsMax: 0, cachedCharactersMax: 0, statementsMax: 3 }
+    const bounded = await openDialect(options)
+    // Not even the grammar is asked when there are too many.
+    const plan = () => bounded.planStatements('nonsense;'.repeat(count), user)
+    expect(plan).toThrow(count > 3 ? /4 statements are more than the 3/ : /syntax error/)
+  })
+
   test('names of 63 bytes are allowed, of 64 not', () => {
     expect(outcomeOf(`select 1 as ${'a'.repeat(63)}`)).toBe('ok')
     expect(outcomeOf(`select 1 as "${'é'.repeat(31)}"`)).toBe('ok')
