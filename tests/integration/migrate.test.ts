@@ -1,18 +1,24 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { migrate } from '#src/catalog/migrate.js'
 import { allMigrations } from '#src/catalog/migrations/all-migrations.js'
 import type { Migration } from '#src/catalog/migration.js'
-import type { Engine } from '#src/engine/engine.js'
 import { Queries } from '#src/engine/queries.js'
-import { openTestEngine } from '../support/catalog.js'
+import { openTestEngine, type TestEngine } from '../support/engine.js'
 
-let engine: Engine
+const folder = mkdtempSync(join(tmpdir(), 'kalamdb-migrate-'))
+let opened: TestEngine
 let queries: Queries
 beforeAll(async () => {
-  engine = await openTestEngine()
-  queries = new Queries(engine)
+  opened = await openTestEngine({ folder, settings: { 'engine.durability': 'os' } })
+  queries = new Queries(opened.engine)
 })
-afterAll(() => engine.close())
+afterAll(async () => {
+  await opened[Symbol.asyncDispose]()
+  rmSync(folder, { recursive: true })
+})
 
 const version = allMigrations.length
 const next: Migration = {

@@ -336,7 +336,7 @@ describe('A1: the configured key', () => {
 })
 
 describe('A1: the statements', () => {
-  const place = { start: 0, end: 0 }
+  const place = { start: 0, end: 0, position: 1, line: 1, column: 1 }
 
   test('answer with the columns of docs/sql.md', async () => {
     const name = newName()
