@@ -17,12 +17,14 @@ export interface StreamOptions {
 
 /** Ends when all is sent or the reader has gone. An error before the first byte is an error answer. */
 export async function streamRows(options: StreamOptions): Promise<void> {
-  const writer = new StreamWriter(options.reply, options.rows)
+  const { reply } = options
+  const writer = new StreamWriter(reply, options.rows)
   try {
     for await (const part of options.parts) {
       await writer.write(part)
-      if (options.reply.exchange.isOver) return
+      if (reply.exchange.isOver) break
     }
+    if (reply.exchange.isGone) throw new DbError('CANCELLED', 'the reader went away')
   } catch (thrown) {
     writer.fail(thrown)
   }

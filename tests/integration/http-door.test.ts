@@ -1,0 +1,263 @@
+/** The door's life around a request: callers that leave or dawdle, limits, the stop, TLS. */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { request as httpsRequest } from 'node:https'
+import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { errorOf, postSql, rawSqlHead, sendRaw } from '../support/http-client.js'
+import { openTestServer, type TestServer } from '../support/server.js'
+
+const isFallback = /^(1|true)$/iu.test(process.env['UWS_USE_FALLBACK'] ?? '')
+const endless =
+  'with recursive n as (select 1 as i union all select i + 1 from n) select sum(i) from n'
+
+/** Asks until the answer is right: what is waited for is an event elsewhere. */
+async function eventually(check: () => Promise<boolean>): Promise<void> {
+  const deadlineMs = performance.now() + 20_000
+  while (!(await check())) {
+    if (performance.now() > deadlineMs) throw new Error('it did not happen within 20 s')
+  }
+}
+
+async function metric(server: TestServer, name: string): Promise<number> {
+  const page = await (await fetch(`${server.url}/metrics`)).text()
+  const value = new RegExp(`^${name} (\\S+)$`, 'mu').exec(page)?.[1]
+  return Number(value ?? 0)
+}
+
+/** Sends a request and reads nothing of its answer. */
+function sendOnly(server: TestServer, body: string, headers = ''): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(server.port, '127.0.0.1', () => {
+      socket.pause()
+      const length = `Content-Length: ${Buffer.byteLength(body)}\r\n`
+      socket.write(`${rawSqlHead(server)}${headers}${length}\r\n${body}`, () => resolve(socket))
+    })
+    socket.once('error', reject)
+  })
+}
+
+describe('C9: callers that leave', () => {
+  let server: TestServer
+  beforeAll(async () => {
+    server = await openTestServer({ settings: { 'http.stream_idle_timeout_ms': 500 } })
+  })
+  afterAll(() => server.close())
+
+  test('a statement whose caller has gone is cancelled', async () => {
+    const socket = await sendOnly(server, JSON.stringify({ sql: endless }))
+    await eventually(async () => (await metric(server, 'kalamdb_engine_queue_units')) > 0)
+    socket.destroy()
+    const startedMs = performance.now()
+    expect((await server.request('select 1')).status).toBe(200)
+    // Not after the statement's own deadline of 30 s.
+    expect(performance.now() - startedMs).toBeLessThan(10_000)
+  })
+
+  test('an AbortController in the client is enough', async () => {
+    const controller = new AbortController()
+    const asked = fetch(`${server.url}/v1/api/sql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-api-key': server.adminKey },
+      body: JSON.stringify({ sql: endless }),
+      signal: controller.signal,
+    })
+    await eventually(async () => (await metric(server, 'kalamdb_engine_queue_units')) > 0)
+    controller.abort()
+    await expect(asked).rejects.toThrow()
+    expect((await server.request('select 1')).status).toBe(200)
+  })
+
+  const stream = 'Accept: application/x-ndjson\r\n'
+  const leftStreams = () =>
+    metric(server, 'kalamdb_http_requests_total\\{route="/v1/api/sql",status="499"\\}')
+  const large = `select repeat('x', 1000) as t from generate_series(1, 300000)`
+
+  test('C5: a reader that takes nothing holds nobody, and is left after a while', async () => {
+    const before = await leftStreams()
+    const memoryBefore = process.memoryUsage().rss
+    const socket = await sendOnly(server, JSON.stringify({ sql: large }), stream)
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    expect((await server.request('select 1')).status).toBe(200)
+    // The socket's own buffers are still full: reading them ends in the cut.
+    await eventually(async () => (await leftStreams()) === before + 1)
+    expect(process.memoryUsage().rss - memoryBefore).toBeLessThan(250 * 1024 * 1024)
+    socket.resume()
+    await closed
+  })
+
+  test('C5: a reader that goes away ends the stream', async () => {
+    const before = await leftStreams()
+    const socket = await sendOnly(server, JSON.stringify({ sql: large }), stream)
+    await new Promise((resolve) => socket.resume().once('data', resolve))
+    socket.destroy()
+    await eventually(async () => (await leftStreams()) === before + 1)
+    expect((await server.request('select 1')).status).toBe(200)
+  })
+})
+
+describe('C6: rates', () => {
+  test('past the rate it is 429, with the time to wait', async () => {
+    await using server = await openTestServer({
+      settings: { 'limits.requests_per_second_per_key': 1, 'limits.burst_requests_per_key': 2 },
+    })
+    const answers = await Promise.all(
+      [1, 2, 3].map(() => postSql(server, { body: { sql: 'select 1' } })),
+    )
+    const refused = answers.filter(({ status }) => status === 429)
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(2)
+    expect(refused).toHaveLength(1)
+    expect(refused[0]?.headers.get('retry-after')).toBe('1')
+  })
+
+  test('C9: a statement past its deadline is 408', async () => {
+    await using server = await openTestServer({ settings: { 'engine.statement_timeout_ms': 200 } })
+    const answer = await postSql(server, { body: { sql: endless } })
+    expect(answer.status).toBe(408)
+    expect(errorOf(answer)).toMatchObject({ code: 'STATEMENT_TIMEOUT', sqlstate: '57014' })
+  })
+
+  test('statements are counted: 199, 200 and 201 of at most 200', async () => {
+    await using server = await openTestServer({ settings: { 'http.statements_max': 200 } })
+    const asked = [199, 200, 201].map((count) =>
+      postSql(server, { body: { sql: 'select 1;'.repeat(count) } }),
+    )
+    expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([200, 200, 413])
+  })
+
+  test('a result larger than the bound is refused, streamed it comes', async () => {
+    await using server = await openTestServer({ settings: { 'http.result_bytes_max': 100_000 } })
+    const body = { sql: `select repeat('x', 1000) as t from generate_series(1, 1000)` }
+    const whole = await postSql(server, { body })
+    expect(whole.status).toBe(413)
+    expect(errorOf(whole).code).toBe('RESULT_TOO_LARGE')
+    const headers = { accept: 'application/x-ndjson' }
+    const streamed = await postSql(server, { body, headers })
+    expect(streamed.text.split('\n')).toHaveLength(1_003)
+  })
+})
+
+describe('C7: metrics', () => {
+  test('need a key if metrics.require_key says so', async () => {
+    await using server = await openTestServer({ settings: { 'metrics.require_key': true } })
+    const open = await fetch(`${server.url}/metrics`)
+    expect(open.status).toBe(401)
+    const headers = { authorization: `Bearer ${server.adminKey}` }
+    expect((await fetch(`${server.url}/metrics`, { headers })).status).toBe(200)
+    expect((await fetch(`${server.url}/health`)).status).toBe(200)
+  })
+
+  test('are not there if metrics.enabled is false', async () => {
+    await using server = await openTestServer({ settings: { 'metrics.enabled': false } })
+    expect((await fetch(`${server.url}/metrics`)).status).toBe(404)
+  })
+})
+
+describe('C8: other origins', () => {
+  test('only those that are listed', async () => {
+    await using server = await openTestServer({
+      settings: { 'cors.allowed_origins': ['https://app.example.com'] },
+    })
+    const allowed = async (origin: string) =>
+      (await fetch(`${server.url}/health`, { headers: { origin } })).headers.get(
+        'access-control-allow-origin',
+      )
+    expect(await allowed('https://app.example.com')).toBe('https://app.example.com')
+    expect(await allowed('http://localhost:5173')).toBeNull()
+  })
+})
+
+describe('the stop', () => {
+  test('requests that run may end; new connections are not taken', async () => {
+    const server = await openTestServer()
+    const slow = `select count(*)::int as n from generate_series(1, 3000000) a`
+    const running = server.sql(slow)
+    await eventually(async () => (await metric(server, 'kalamdb_engine_queue_units')) > 0)
+    const closed = server.close()
+    expect((await running).rows).toEqual([{ n: 3_000_000 }])
+    await closed
+    await expect(fetch(`${server.url}/health`)).rejects.toThrow()
+  })
+
+  test('past server.shutdown_timeout_ms they are cancelled, and told so', async () => {
+    const server = await openTestServer({ settings: { 'server.shutdown_timeout_ms': 100 } })
+    const running = server.request(endless)
+    await eventually(async () => (await metric(server, 'kalamdb_engine_queue_units')) > 0)
+    await server.close()
+    const { status, body } = await running
+    expect(status).toBe(503)
+    expect(body.error?.code).toBe('UNAVAILABLE')
+  })
+
+  test('two servers cannot have one port', async () => {
+    await using server = await openTestServer()
+    const second = openTestServer({ settings: { 'server.port': server.port } })
+    await expect(second).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+  })
+})
+
+describe('K4: what is hardly HTTP', () => {
+  let server: TestServer
+  beforeAll(async () => {
+    server = await openTestServer()
+  })
+  afterAll(() => server.close())
+
+  test('a body with a length and chunks is not taken for two', async () => {
+    const head = `${rawSqlHead(server)}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n`
+    const answer = await sendRaw(server.port, [head, '12\r\n{"sql":"select 1"}\r\n0\r\n\r\n'])
+    expect(answer).not.toContain('200 OK')
+  })
+
+  test('cookies of 12 KiB are taken', async () => {
+    const headers = { cookie: 'a'.repeat(12 * 1024) }
+    expect((await fetch(`${server.url}/health`, { headers })).status).toBe(200)
+  })
+
+  test('a head without end does not stay', async () => {
+    const endless = Array.from({ length: 40 }, () => `X-Filler: ${'a'.repeat(16 * 1024)}\r\n`)
+    const answer = await sendRaw(server.port, ['GET /health HTTP/1.1\r\nHost: x\r\n', ...endless])
+    expect(answer).not.toContain('200 OK')
+  })
+})
+
+describe('C10: TLS', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kalam-tls-'))
+  const certificate = join(folder, 'cert.pem')
+  const key = join(folder, 'key.pem')
+  const settings = { 'server.tls_cert': certificate, 'server.tls_key': key }
+  beforeAll(() => {
+    const subject = ['-subj', '/CN=localhost', '-days', '2', '-nodes', '-newkey', 'rsa:2048']
+    const files = ['-keyout', key, '-out', certificate]
+    execFileSync('openssl', ['req', '-x509', ...subject, ...files], { stdio: 'ignore' })
+  })
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  test.skipIf(isFallback)('the server speaks HTTPS', async () => {
+    await using server = await openTestServer({ settings })
+    const status = await new Promise<number | undefined>((resolve, reject) => {
+      const options = { port: server.port, path: '/health', rejectUnauthorized: false }
+      const asked = httpsRequest(options, (response) => {
+        response.resume()
+        resolve(response.statusCode)
+      })
+      asked.on('error', reject).end()
+    })
+    expect(status).toBe(200)
+  })
+
+  test.runIf(isFallback)('the fallback refuses to start with it', async () => {
+    const started = openTestServer({ settings })
+    await expect(started).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+    await expect(started).rejects.toThrow(/server\.tls_cert.*fallback/u)
+  })
+
+  test('files that are no certificate stop the start', async () => {
+    const wrong = { ...settings, 'server.tls_cert': key }
+    await expect(openTestServer({ settings: wrong })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+    })
+  })
+})
