@@ -44,7 +44,7 @@ export function startUpkeep(options: UpkeepOptions): Upkeep {
       try {
         await round()
       } catch (error) {
-        if (!(error instanceof DbError && closed)) log.warn('upkeep failed', { error })
+        if (!isStopping(error)) log.warn('upkeep failed', { error })
       }
     })
     return last
@@ -70,6 +70,10 @@ export function startUpkeep(options: UpkeepOptions): Upkeep {
       await last
     },
   }
+}
+
+function isStopping(error: unknown): boolean {
+  return error instanceof DbError && error.code === 'UNAVAILABLE'
 }
 
 async function checkpoint({ queries, engine, metrics }: UpkeepOptions): Promise<void> {

@@ -335,8 +335,9 @@ function checkInternals(module: unknown): Internals {
 
 function describe(thrown: unknown): string {
   if (thrown instanceof Error) return thrown.message
+  // Emscripten throws plain objects with a status when the program exits.
   const status = (thrown as { status?: unknown } | null)?.status
-  return status === undefined ? String(thrown) : `exited with status ${String(status)}`
+  return typeof status === 'number' ? `exited with status ${status}` : 'threw what is no error'
 }
 
 /** Text that PostgreSQL may keep a pointer to; never freed. */

@@ -2,7 +2,6 @@
  * PGlite's folder on the host, with the durability that PGlite leaves out: its `fsync` does
  * nothing. Here each one reaches the disk, the WAL's by way of group commit.
  */
-import * as fs from 'node:fs'
 import * as path from 'node:path'
 import type { PGlite } from '@electric-sql/pglite'
 import { NodeFS } from '@electric-sql/pglite/nodefs'
@@ -12,12 +11,12 @@ import type { WalSync } from './wal-sync.js'
 /** The parts of Emscripten's NODEFS and FS that are wrapped; checked by `checkNodeFs` at start. */
 export interface NodeFsModule {
   readonly NODEFS: {
-    realPath(node: FsNode): string
-    tryFSOperation<T>(work: () => T): T
+    readonly realPath: (node: FsNode) => string
+    readonly tryFSOperation: <T>(work: () => T) => T
     readonly stream_ops: StreamOperations
     readonly node_ops: NodeOperations
   }
-  readonly FS: { isDir(mode: number): boolean }
+  readonly FS: { readonly isDir: (mode: number) => boolean }
 }
 
 interface FsNode {
@@ -36,23 +35,29 @@ interface FileKind {
   readonly kind: 'wal' | 'data' | 'temporary'
 }
 
+interface Attributes {
+  readonly size?: number
+}
+
+type Write = (
+  stream: FsStream,
+  buffer: Uint8Array,
+  offset: number,
+  length: number,
+  position?: number,
+) => number
+
 interface StreamOperations {
-  write(
-    stream: FsStream,
-    buffer: Uint8Array,
-    offset: number,
-    length: number,
-    position?: number,
-  ): number
-  setattr(stream: FsStream, attributes: { size?: number }): void
-  fsync?(stream: FsStream): number
+  write: Write
+  setattr: (stream: FsStream, attributes: Attributes) => void
+  fsync?: (stream: FsStream) => number
 }
 
 interface NodeOperations {
-  setattr(node: FsNode, attributes: { size?: number }): void
-  rename(node: FsNode, folder: FsNode, name: string): void
-  unlink(folder: FsNode, name: string): void
-  mknod(folder: FsNode, name: string, mode: number, device: number): FsNode
+  setattr: (node: FsNode, attributes: Attributes) => void
+  rename: (node: FsNode, folder: FsNode, name: string) => void
+  unlink: (folder: FsNode, name: string) => void
+  mknod: (folder: FsNode, name: string, mode: number, device: number) => FsNode
 }
 
 type EmscriptenOptions = Parameters<NodeFS['init']>[1]
@@ -163,22 +168,20 @@ function kindOf(file: string): FileKind {
 
 /** PGlite's file layer is not public API: what is used of it must be there, by name. */
 function checkNodeFs(module: unknown): NodeFsModule {
-  const parts = module as Partial<NodeFsModule>
-  const missing = [
-    ['NODEFS', parts.NODEFS],
-    ['NODEFS.realPath', parts.NODEFS?.realPath],
-    ['NODEFS.tryFSOperation', parts.NODEFS?.tryFSOperation],
-    ['NODEFS.stream_ops.write', parts.NODEFS?.stream_ops.write],
-    ['NODEFS.stream_ops.setattr', parts.NODEFS?.stream_ops.setattr],
-    ['NODEFS.node_ops.rename', parts.NODEFS?.node_ops.rename],
-    ['NODEFS.node_ops.unlink', parts.NODEFS?.node_ops.unlink],
-    ['NODEFS.node_ops.mknod', parts.NODEFS?.node_ops.mknod],
-    ['FS.isDir', parts.FS?.isDir],
-  ].flatMap(([name, value]) => (value === undefined ? [String(name)] : []))
+  const { NODEFS, FS } = module as Partial<NodeFsModule>
+  const parts: Readonly<Record<string, unknown>> = {
+    'NODEFS.realPath': NODEFS?.realPath,
+    'NODEFS.tryFSOperation': NODEFS?.tryFSOperation,
+    'NODEFS.stream_ops.write': NODEFS?.stream_ops.write,
+    'NODEFS.stream_ops.setattr': NODEFS?.stream_ops.setattr,
+    'NODEFS.node_ops.setattr': NODEFS?.node_ops.setattr,
+    'NODEFS.node_ops.rename': NODEFS?.node_ops.rename,
+    'NODEFS.node_ops.unlink': NODEFS?.node_ops.unlink,
+    'NODEFS.node_ops.mknod': NODEFS?.node_ops.mknod,
+    'FS.isDir': FS?.isDir,
+  }
+  const missing = Object.keys(parts).filter((name) => parts[name] === undefined)
   if (missing.length > 0)
     throw new Error(`this PGlite lacks ${missing.join(', ')}; KalamDB is made for 0.5.16`)
   return module as NodeFsModule
 }
-
-/** Opens a WAL segment for syncing only. */
-export const openForSync = (file: string): number => fs.openSync(file, 'r+')

@@ -17,6 +17,8 @@ const lockName = 'kalam.lock'
 const heartbeatMs = 1_000
 /** An owner that another container cannot see is alive if its heart beats within this time. */
 const foreignPatienceMs = 3_500
+/** How long a process that was killed may take to be gone. */
+const dyingPatienceMs = 500
 
 interface Owner {
   readonly id: string
@@ -101,11 +103,20 @@ function takeAway(file: string, dead: Owner): void {
 
 async function isAlive(file: string, owner: Owner): Promise<boolean> {
   const here = thisOwner()
-  if (owner.host === here.host && owner.pidNamespace === here.pidNamespace)
-    return startTime(owner.pid) === owner.startedAt
+  if (owner.host === here.host && owner.pidNamespace === here.pidNamespace) return runsOn(owner)
   const before = modifiedAt(file)
   await wait(foreignPatienceMs)
   return modifiedAt(file) !== before
+}
+
+/** A killed process is there for a moment longer: a supervisor may be quicker than its end. */
+async function runsOn(owner: Owner): Promise<boolean> {
+  const until = Date.now() + dyingPatienceMs
+  while (startTime(owner.pid) === owner.startedAt) {
+    if (Date.now() > until) return true
+    await wait(20)
+  }
+  return false
 }
 
 function modifiedAt(file: string): number {
@@ -133,9 +144,10 @@ function thisOwner(): Owner {
 /** When a process began, as the system counts it; undefined if there is no such process. */
 function startTime(pid: number): string | undefined {
   try {
-    // proc(5): field 22, counted after the parenthesised command name.
+    // proc(5): the state is field 3, the start time field 22; they follow the name in parentheses.
     const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
   } catch {
     return fs.existsSync('/proc/self/stat') ? undefined : aliveWithoutProc(pid)
   }

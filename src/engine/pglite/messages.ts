@@ -70,6 +70,8 @@ export const outcome = {
   idleExpired: 3,
   /** A unit without a session left a transaction open; it was rolled back. */
   leftOpen: 4,
+  /** It had been given back and did not run; its slot is free again. */
+  skipped: 5,
 } as const
 export type Outcome = (typeof outcome)[keyof typeof outcome]
 

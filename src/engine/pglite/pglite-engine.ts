@@ -89,6 +89,8 @@ export class PGliteEngine implements Engine {
   #tick: NodeJS.Timeout | undefined
   #ticks = 0
   #waitingForEngine: PendingUnit[] = []
+  /** Serial → slot of units that were taken back and are still on the worker's list. */
+  #givenBack = new Map<number, number>()
   #started: Promise<void> = Promise.resolve()
 
   constructor(options: PGliteEngineOptions) {
@@ -234,6 +236,10 @@ export class PGliteEngine implements Engine {
   }
 
   #replied(serial: number, ended: Outcome, bytes: Uint8Array): void {
+    if (ended === outcome.skipped) {
+      this.#freeGivenBack(serial)
+      return
+    }
     const pending = this.#pending.get(serial)
     if (pending === undefined) return
     this.#settle(serial, this.#errorOf(pending, ended, bytes) ?? bytes)
@@ -258,6 +264,8 @@ export class PGliteEngine implements Engine {
           `the transaction was idle for longer than ${pending.idleMs} ms and was rolled back`,
           { sqlState: '25P03', hint: 'engine.idle_transaction_timeout_ms is the bound' },
         )
+      case outcome.skipped:
+        return undefined
       case outcome.leftOpen:
         return new DbError('QUERY_REJECTED', 'the statement would leave a transaction open')
     }
@@ -267,7 +275,8 @@ export class PGliteEngine implements Engine {
     const pending = this.#pending.get(serial)
     if (pending === undefined) return
     this.#pending.delete(serial)
-    if (pending.slot !== noSlot) this.#link?.freeSlot(pending.slot)
+    const isGivenBack = this.#givenBack.has(serial)
+    if (pending.slot !== noSlot && !isGivenBack) this.#link?.freeSlot(pending.slot)
     if (this.#pending.size === 0) this.#stopTicking()
     if (result instanceof DbError) pending.reject(result)
     else pending.resolve(result)
@@ -291,7 +300,16 @@ export class PGliteEngine implements Engine {
       this.#waitingForEngine.splice(waiting, 1)
       return true
     }
-    return this.#link?.control.giveBack(pending.slot) ?? true
+    if (this.#link?.control.giveBack(pending.slot) === false) return false
+    this.#givenBack.set(pending.serial, pending.slot)
+    return true
+  }
+
+  /** The worker has passed over a unit that was given back: only now may its slot serve another. */
+  #freeGivenBack(serial: number): void {
+    const slot = this.#givenBack.get(serial)
+    this.#givenBack.delete(serial)
+    if (slot !== undefined) this.#link?.freeSlot(slot)
   }
 
   #startTicking(): void {
@@ -383,6 +401,7 @@ export class PGliteEngine implements Engine {
     const old = this.#link
     this.#waitingForEngine = this.#saveUnbegun(cause)
     this.#link = undefined
+    this.#givenBack.clear()
     await old?.terminate()
     if (this.#tooManyRestarts()) {
       this.#fail(cause)

@@ -125,6 +125,7 @@ export class Scheduler {
     const until = performance.now() + sliceMs
     for (let unit = this.#next(); unit !== undefined; unit = this.#next()) {
       if (this.#options.control.take(unit.head.slot)) this.#perform(unit)
+      else this.#answer(unit.head.serial, outcome.skipped)
       if (performance.now() > until) return true
     }
     return false

@@ -39,15 +39,22 @@ export function shareMemoryOfThisRealm(): void {
   WebAssembly.instantiate = ((source: BufferSource | WebAssembly.Module, ...rest: []) =>
     instantiate.call(
       WebAssembly,
-      (isBytes(source) ? withSharedMemory(source) : source) as WebAssembly.Module,
+      isBytes(source) ? withSharedMemory(source) : source,
       ...rest,
     )) as typeof WebAssembly.instantiate
   copySharedViewsFor()
 }
 
 function copySharedViewsFor(): void {
-  const decode = TextDecoder.prototype.decode
-  TextDecoder.prototype.decode = function (input, options) {
+  const prototype = TextDecoder.prototype as {
+    decode: (
+      this: TextDecoder,
+      input?: AllowSharedBufferSource,
+      options?: TextDecodeOptions,
+    ) => string
+  }
+  const { decode } = prototype
+  prototype.decode = function (input, options) {
     return decode.call(this, unshared(input), options)
   }
   const { crypto } = globalThis

@@ -44,13 +44,14 @@ try {
 
 async function serve(): Promise<void> {
   const disk = await chosenDisk()
-  let scheduler: Scheduler | undefined
+  // The sync tells the scheduler, which needs the backend, which needs the sync.
+  const later: { scheduler?: Scheduler } = {}
   const walSync = new WalSync({
     disk,
     events: {
       synced: (_mark, micros) => {
         control.countSync(Math.round(micros))
-        scheduler?.release()
+        later.scheduler?.release()
         walSync.start()
       },
       failed: (cause) => die(new Error(`the WAL could not be synced: ${cause.message}`, { cause })),
@@ -60,13 +61,14 @@ async function serve(): Promise<void> {
   })
   const backend = await openBackend(disk, walSync)
   control.memoryBytes = backend.memoryBytes
-  scheduler = new Scheduler({
+  const scheduler = new Scheduler({
     backend,
     control,
     walSync,
     send: (heads, bytes) => tell({ kind: 'replies', heads, bytes }, [bytes.buffer]),
     onDead: die,
   })
+  later.scheduler = scheduler
   listen(scheduler, backend, walSync)
   tell({ kind: 'ready', cancelFlags: backend.cancelFlags })
 }

@@ -1,0 +1,120 @@
+/** One server per folder, and folders that cannot be used. */
+import { spawn } from 'node:child_process'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { mkdtempSync } from 'node:fs'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { copyOfTemplate, openTestEngine, rowsOf, unit } from '../../support/engine.js'
+
+let folder: string
+beforeEach(() => {
+  folder = copyOfTemplate()
+})
+afterEach(() => rmSync(join(folder, '..'), { recursive: true, force: true }))
+
+const inUse = { code: 'DATA_FOLDER', message: expect.stringContaining('in use') as string }
+
+describe('a data folder', () => {
+  test('in use is refused to a second server, which changes nothing', async () => {
+    await using first = await openTestEngine({ folder })
+    await first.engine.run(unit('CREATE TABLE t (n int); INSERT INTO t VALUES (1)'))
+    await expect(openTestEngine({ folder })).rejects.toMatchObject(inUse)
+    expect(rowsOf(await first.engine.run(unit('SELECT * FROM t')))).toEqual([['1']])
+  })
+
+  test('opens for exactly one of many that try at once', async () => {
+    const tries = await Promise.allSettled(
+      Array.from({ length: 6 }, () => openTestEngine({ folder })),
+    )
+    const winners = tries.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+    expect(winners).toHaveLength(1)
+    for (const winner of winners) await winner[Symbol.asyncDispose]()
+  })
+
+  test('is free again when its server was killed, also if the pid is used again', async () => {
+    const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
+    await new Promise((resolve) => other.once('spawn', resolve))
+    const owner = {
+      id: 'dead',
+      pid: other.pid,
+      startedAt: '1',
+      host: `${hostname()} ${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}`,
+      pidNamespace: (await import('node:fs')).readlinkSync('/proc/self/ns/pid'),
+    }
+    writeFileSync(join(folder, 'kalam.lock'), JSON.stringify(owner))
+    const engine = await openTestEngine({ folder })
+    await engine[Symbol.asyncDispose]()
+    other.kill()
+  })
+
+  test('whose owner lives in another container is refused while its heart beats', async () => {
+    const lock = join(folder, 'kalam.lock')
+    const owner = {
+      id: 'other',
+      pid: 1,
+      startedAt: '1',
+      host: 'elsewhere',
+      pidNamespace: 'pid:[1]',
+    }
+    writeFileSync(lock, JSON.stringify(owner))
+    const heart = setInterval(() => utimesSync(lock, new Date(), new Date()), 200)
+    await expect(openTestEngine({ folder })).rejects.toMatchObject(inUse)
+    clearInterval(heart)
+    const engine = await openTestEngine({ folder })
+    await engine[Symbol.asyncDispose]()
+  })
+
+  test('is left without a lock after a clean end', async () => {
+    const engine = await openTestEngine({ folder })
+    await engine[Symbol.asyncDispose]()
+    expect(readdirSync(folder)).not.toContain('kalam.lock')
+  })
+
+  test('made by another PostgreSQL is refused, with what to do', async () => {
+    writeFileSync(join(folder, 'pgdata', 'PG_VERSION'), '17\n')
+    await expect(openTestEngine({ folder })).rejects.toMatchObject({
+      code: 'DATA_FOLDER',
+      message: expect.stringContaining('PostgreSQL 17') as string,
+    })
+  })
+
+  test('half made by a first start that was killed is made anew', async () => {
+    const fresh = mkdtempSync(join(tmpdir(), 'kalam-half-'))
+    mkdirSync(join(fresh, 'pgdata.new-1', 'base'), { recursive: true })
+    const engine = await openTestEngine({ folder: fresh })
+    expect(existsSync(join(fresh, 'pgdata.new-1'))).toBe(false)
+    expect(rowsOf(await engine.engine.run(unit('SELECT 1')))).toEqual([['1']])
+    await engine[Symbol.asyncDispose]()
+    rmSync(fresh, { recursive: true, force: true })
+  })
+
+  test.skipIf(process.getuid?.() === 0)(
+    'that cannot be written is named, with the permission',
+    async () => {
+      chmodSync(folder, 0o500)
+      await expect(openTestEngine({ folder })).rejects.toMatchObject({
+        code: 'DATA_FOLDER',
+        message: expect.stringMatching(/EACCES.*write/) as string,
+      })
+      chmodSync(folder, 0o700)
+    },
+  )
+
+  test('below a file is named', async () => {
+    writeFileSync(join(folder, 'file'), '')
+    await expect(openTestEngine({ folder: join(folder, 'file', 'data') })).rejects.toMatchObject({
+      code: 'DATA_FOLDER',
+      message: expect.stringContaining(join(folder, 'file', 'data')) as string,
+    })
+  })
+})

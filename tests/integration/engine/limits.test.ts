@@ -1,0 +1,144 @@
+/** What ends a statement, and what the engine survives. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openTestEngine, rowsOf, unit, type TestEngine } from '../../support/engine.js'
+
+let opened: TestEngine
+beforeAll(async () => {
+  opened = await openTestEngine({
+    settings: { 'engine.queue_max': 50, 'engine.cancel_grace_ms': 300, 'engine.restarts_max': 100 },
+  })
+  await opened.engine.run(
+    unit(
+      `CREATE FUNCTION deep(int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN deep($1 + 1); END'`,
+    ),
+  )
+})
+afterAll(() => opened[Symbol.asyncDispose]())
+
+const rows = async (sql: string) => rowsOf(await opened.engine.run(unit(sql)))
+const sqlState = (sql: string) =>
+  rows(sql).then(
+    () => 'no error',
+    (error: unknown) => (error as { sqlState?: string }).sqlState,
+  )
+
+describe('a statement', () => {
+  test.each([
+    ['a scan', 'SELECT count(*) FROM generate_series(1, 100000000000)'],
+    ['a loop', 'DO $$ BEGIN LOOP END LOOP; END $$'],
+    [
+      'a recursive query',
+      'WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r) SELECT count(*) FROM r',
+    ],
+    [
+      'a sort',
+      'SELECT count(*) FROM (SELECT random() FROM generate_series(1, 50000000) ORDER BY 1 OFFSET 0) s',
+    ],
+  ])('ends at its deadline: %s', async (_name, sql) => {
+    const { generation } = opened.engine
+    await expect(opened.engine.run(unit(sql, { timeoutMs: 80 }))).rejects.toMatchObject({
+      code: 'STATEMENT_TIMEOUT',
+      sqlState: '57014',
+    })
+    expect(opened.engine.generation).toBe(generation)
+    expect(await rows('SELECT 1')).toEqual([['1']])
+  })
+
+  test('ends when it is cancelled, and only that one', async () => {
+    const long = unit('SELECT count(*) FROM generate_series(1, 100000000000)')
+    const running = opened.engine.run(long)
+    const next = rows('SELECT 2')
+    opened.engine.cancel(long)
+    await expect(running).rejects.toMatchObject({ code: 'CANCELLED' })
+    expect(await next).toEqual([['2']])
+  })
+
+  test('that waits is cancelled without having run', async () => {
+    const long = unit('SELECT count(*) FROM generate_series(1, 30000000)')
+    const running = opened.engine.run(long)
+    const waiting = unit('CREATE TABLE never_made (n int)')
+    const waited = opened.engine.run(waiting)
+    opened.engine.cancel(waiting)
+    await expect(waited).rejects.toMatchObject({ code: 'CANCELLED' })
+    opened.engine.cancel(long)
+    await expect(running).rejects.toMatchObject({ code: 'CANCELLED' })
+    expect(await rows(`SELECT to_regclass('never_made')`)).toEqual([[null]])
+  })
+
+  test('cancels at random moments never hit another', async () => {
+    for (let round = 0; round < 60; round++) {
+      const victim = unit('SELECT count(*) FROM generate_series(1, 40000)')
+      const running = opened.engine.run(victim).catch((error: unknown) => error)
+      const bystanders = Array.from({ length: 5 }, (_, n) => rows(`SELECT ${n}`))
+      setTimeout(() => opened.engine.cancel(victim), round % 12)
+      expect(await Promise.all(bystanders)).toEqual([0, 1, 2, 3, 4].map((n) => [[String(n)]]))
+      await running
+    }
+  })
+
+  test('that cannot be stopped costs the engine a restart, and others an answer', async () => {
+    const { generation } = opened.engine
+    const stuck = opened.engine.run(unit('SELECT pg_sleep(600)', { timeoutMs: 50 }))
+    const waiting = rows('SELECT 3')
+    await expect(stuck).rejects.toMatchObject({ code: 'STATEMENT_TIMEOUT' })
+    expect(await waiting).toEqual([['3']])
+    expect(opened.engine.generation).toBe(generation + 1)
+  })
+
+  test.each([
+    ['a function that calls itself for ever', 'SELECT deep(1)', '54001'],
+    ['50,000 terms', `SELECT ${Array(50_000).fill('1').join('+')}`, '54001'],
+    ['300,000 terms', `SELECT ${Array(300_000).fill('1').join('+')}`, '54001'],
+    ['JSON 200,000 deep', `SELECT '${'['.repeat(200_000)}${']'.repeat(200_000)}'::jsonb`, '54001'],
+    ['100,000 parentheses', `SELECT ${'('.repeat(100_000)}1${')'.repeat(100_000)}`, '42601'],
+  ])('too deep ends with an error: %s', async (_name, sql, expected) => {
+    const { generation } = opened.engine
+    expect(await sqlState(sql)).toBe(expected)
+    expect(opened.engine.generation).toBe(generation)
+    expect(await rows('SELECT 4')).toEqual([['4']])
+  })
+
+  test('that wants more memory than there is ends with an error', async () => {
+    expect(await sqlState(`SELECT length(repeat('x', 1073741824))`)).toMatch(/^5[34]/)
+    expect(
+      await sqlState(
+        'SELECT array_agg(g::text || repeat($$x$$, 1000)) FROM generate_series(1, 3000000) g',
+      ),
+    ).toMatch(/^5[34]/)
+    expect(await rows('SELECT 5')).toEqual([['5']])
+  })
+
+  test('whose answer is too large ends; one of just the size does not', async () => {
+    const sql = `SELECT repeat('x', 1000) FROM generate_series(1, 20000)`
+    const { length } = await opened.engine.run(unit(sql))
+    for (const replyBytesMax of [length, length + 1])
+      expect(await opened.engine.run(unit(sql, { replyBytesMax }))).toHaveLength(length)
+    await expect(opened.engine.run(unit(sql, { replyBytesMax: length / 2 }))).rejects.toMatchObject(
+      { code: 'RESULT_TOO_LARGE' },
+    )
+    expect(await rows('SELECT 6')).toEqual([['6']])
+  })
+
+  test('whose answer is too large is undone', async () => {
+    await opened.engine.run(unit('CREATE TABLE echoes (t text)'))
+    const insert = `INSERT INTO echoes SELECT repeat('x', 1000) FROM generate_series(1, 5000) RETURNING t`
+    await expect(opened.engine.run(unit(insert, { replyBytesMax: 100_000 }))).rejects.toMatchObject(
+      { code: 'RESULT_TOO_LARGE' },
+    )
+    expect(await rows('SELECT count(*) FROM echoes')).toEqual([['0']])
+  })
+})
+
+test('one more than engine.queue_max is turned away, and nothing else', async () => {
+  const units = Array.from({ length: 51 }, () => opened.engine.run(unit('SELECT 1')))
+  const settled = await Promise.allSettled(units)
+  expect(settled.slice(0, 50).every(({ status }) => status === 'fulfilled')).toBe(true)
+  expect(settled[50]).toMatchObject({ status: 'rejected', reason: { code: 'OVERLOADED' } })
+})
+
+test('COPY FROM STDIN without data does not end the engine', async () => {
+  const { generation } = opened.engine
+  await opened.engine.run(unit('CREATE TABLE copied (n int)'))
+  expect(await sqlState('COPY copied FROM STDIN')).toBe('57014')
+  expect(opened.engine.generation).toBe(generation)
+})

@@ -1,0 +1,167 @@
+/** Sessions and leases: what the Postgres wire and transactions over HTTP rest on. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { MessageWriter } from '#src/engine/frontend-messages.js'
+import { openTestEngine, rowsOf, statusOf, unit, type TestEngine } from '../../support/engine.js'
+
+let opened: TestEngine
+beforeAll(async () => {
+  opened = await openTestEngine({
+    settings: {
+      'engine.transaction_timeout_ms': 600,
+      'engine.idle_transaction_timeout_ms': 300,
+    },
+  })
+  await opened.engine.run(unit('CREATE TABLE counts (n int)'))
+})
+afterAll(() => opened[Symbol.asyncDispose]())
+
+const rows = async (sql: string) => rowsOf(await opened.engine.run(unit(sql)))
+
+describe('a session', () => {
+  test('owns the engine while its transaction is open; others wait, then see it', async () => {
+    const session = opened.engine.openSession()
+    const order: string[] = []
+    expect(statusOf(await session.run(unit('BEGIN; INSERT INTO counts VALUES (1)')))).toBe('T')
+    const other = rows('SELECT count(*) FROM counts WHERE n = 1').then((found) => {
+      order.push('other')
+      return found
+    })
+    await session.run(unit('INSERT INTO counts VALUES (1)'))
+    order.push('own')
+    await session.run(unit('COMMIT'))
+    expect(await other).toEqual([['2']])
+    expect(order).toEqual(['own', 'other'])
+    await session.close()
+  })
+
+  test('owns the engine from an extended message until Sync', async () => {
+    const session = opened.engine.openSession()
+    const parse = new MessageWriter().parse('', 'SELECT 7').finish()
+    const flush = Buffer.concat([parse, Buffer.from([0x48, 0, 0, 0, 4])])
+    await session.run({ ...unit(''), bytes: flush })
+    // The unnamed statement is the backend's only one: a stranger's query in between would replace it.
+    const stranger = rows('SELECT 8')
+    const bytes = new MessageWriter().bind('', []).execute().sync().finish()
+    expect(rowsOf(await session.run({ ...unit(''), bytes }))).toEqual([['7']])
+    expect(await stranger).toEqual([['8']])
+    await session.close()
+  })
+
+  test('keeps a failed transaction to itself until it is rolled back', async () => {
+    const session = opened.engine.openSession()
+    expect(statusOf(await session.run(unit('BEGIN; SELECT 1/0')))).toBe('E')
+    const stranger = rows('SELECT 1')
+    expect(() => rowsOf(new Uint8Array(0))).not.toThrow()
+    expect(statusOf(await session.run(unit('ROLLBACK')))).toBe('I')
+    expect(await stranger).toEqual([['1']])
+    await session.close()
+  })
+
+  test('rolls back what is open when it is closed', async () => {
+    const session = opened.engine.openSession()
+    await session.run(unit('BEGIN; INSERT INTO counts VALUES (99)'))
+    await session.close()
+    await session.close()
+    expect(await rows('SELECT * FROM counts WHERE n = 99')).toEqual([])
+  })
+
+  test('that is closed runs nothing more', async () => {
+    const session = opened.engine.openSession()
+    await session.run(unit('SELECT 1'))
+    await session.close()
+    await expect(session.run(unit('SELECT 1'))).rejects.toMatchObject({ code: 'CANCELLED' })
+  })
+
+  test('leaves nothing behind: settings, tables, cursors, statements, locks, last values', async () => {
+    const session = opened.engine.openSession()
+    await session.hold(1_000)
+    await session.run(
+      unit(`CREATE TEMP TABLE mine (n serial); INSERT INTO mine DEFAULT VALUES;
+            SET work_mem = '7MB'; SELECT set_config('app.who', 'me', false);
+            PREPARE ask AS SELECT 1; DECLARE c CURSOR WITH HOLD FOR SELECT 1; LISTEN news;
+            SELECT pg_advisory_lock(5)`),
+    )
+    await session.close()
+    expect(await rows('SHOW work_mem')).toEqual([['4MB']])
+    expect(
+      await rows(`SELECT to_regclass('pg_temp.mine'), current_setting('app.who', true)`),
+    ).toEqual([[null, '']])
+    expect(await rows(`SELECT name FROM pg_prepared_statements WHERE name = 'ask'`)).toEqual([])
+    expect(await rows(`SELECT name FROM pg_cursors WHERE name = 'c'`)).toEqual([])
+    expect(await rows(`SELECT * FROM pg_listening_channels()`)).toEqual([])
+    expect(await rows(`SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'`)).toEqual([['0']])
+    await expect(rows('SELECT lastval()')).rejects.toMatchObject({ sqlState: '55000' })
+  })
+
+  test('begins without the last values of others', async () => {
+    await opened.engine.run(unit('CREATE SEQUENCE numbers; SELECT nextval($$numbers$$)'))
+    const session = opened.engine.openSession()
+    await session.hold(1_000)
+    expect(() => rowsOf(new Uint8Array())).not.toThrow()
+    const reply = await session.run(unit('SELECT lastval()'))
+    expect(() => rowsOf(reply)).toThrow(/lastval is not yet defined/)
+    await session.close()
+  })
+})
+
+describe('a lease', () => {
+  test('that is idle for too long is rolled back and says so', async () => {
+    const session = opened.engine.openSession()
+    await session.run(unit('BEGIN; INSERT INTO counts VALUES (77)'))
+    expect(await rows('SELECT * FROM counts WHERE n = 77')).toEqual([])
+    await expect(session.run(unit('COMMIT'))).rejects.toMatchObject({
+      code: 'TRANSACTION_TIMEOUT',
+      sqlState: '25P03',
+    })
+    await session.close()
+  })
+
+  test('that lasts too long is ended between statements and inside one', async () => {
+    const session = opened.engine.openSession()
+    await session.run(unit('BEGIN'))
+    const spin = unit('DO $$ BEGIN LOOP END LOOP; END $$')
+    await expect(session.run(spin)).rejects.toMatchObject({
+      code: 'TRANSACTION_TIMEOUT',
+      sqlState: '25P04',
+    })
+    await session.close()
+    expect(await rows('SELECT 1')).toEqual([['1']])
+  })
+
+  test('is waited for no longer than the caller will', async () => {
+    const session = opened.engine.openSession()
+    await session.hold(1_000)
+    await expect(opened.engine.run(unit('SELECT 1', { waitMs: 60 }))).rejects.toMatchObject({
+      code: 'LEASE_TIMEOUT',
+    })
+    const second = opened.engine.openSession()
+    await expect(second.hold(60)).rejects.toMatchObject({ code: 'LEASE_TIMEOUT' })
+    await Promise.all([session.close(), second.close()])
+    expect(await rows('SELECT 1')).toEqual([['1']])
+  })
+
+  test('waits of a hundred sessions are served in the order they came', async () => {
+    const order: number[] = []
+    const sessions = Array.from({ length: 100 }, () =>
+      opened.engine.openSession({ leavesState: false }),
+    )
+    await Promise.all(
+      sessions.map(async (session, index) => {
+        await session.run(unit('BEGIN', { waitMs: 60_000 }))
+        order.push(index)
+        await session.run(unit('COMMIT'))
+        await session.close()
+      }),
+    )
+    expect(order).toEqual([...order].sort((a, b) => a - b))
+  })
+})
+
+test('a unit without a session may not leave a transaction open', async () => {
+  await expect(
+    opened.engine.run(unit('BEGIN; INSERT INTO counts VALUES (55)')),
+  ).rejects.toMatchObject({
+    message: expect.stringContaining('leave a transaction open') as string,
+  })
+  expect(await rows('SELECT * FROM counts WHERE n = 55')).toEqual([])
+})
