@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 
 /** One line of a bench: the spread of its samples. */
@@ -80,14 +80,18 @@ export function describeMachine(): string {
   return `${processors.length} × ${model}, ${memoryGiB} GiB, ${process.platform}`
 }
 
-/** Versions of Node and of installed packages, as their own package.json gives them. */
-export function packageVersions(packages: Readonly<Record<string, URL>>): Record<string, string> {
+/** Versions of Node and of others: as given, or as an installed package's manifest says. */
+export function packageVersions(
+  others: Readonly<Record<string, URL | string>>,
+): Record<string, string> {
   const versions: Record<string, string> = { node: process.versions.node }
-  for (const [name, manifest] of Object.entries(packages)) versions[name] = versionIn(manifest)
+  for (const [name, source] of Object.entries(others))
+    versions[name] = typeof source === 'string' ? source : versionIn(source)
   return versions
 }
 
 function versionIn(manifest: URL): string {
+  if (!existsSync(manifest)) return 'none'
   const parsed = JSON.parse(readFileSync(manifest, 'utf8')) as { version?: string }
   return parsed.version ?? 'unknown'
 }

@@ -6,10 +6,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Identity, type Unit } from '../../src/engine/engine.js'
+import { loadConfig } from '../../src/config/load-config.js'
+import type { Identity, Unit } from '../../src/engine/engine.js'
 import { MessageWriter } from '../../src/engine/frontend-messages.js'
-import { openPGliteEngine, type PGliteEngine } from '../../src/engine/pglite/pglite-engine.js'
+import { openEngine as openConfiguredEngine } from '../../src/engine/open-engine.js'
+import type { PGliteEngine } from '../../src/engine/pglite/pglite-engine.js'
 import { Queries } from '../../src/engine/queries.js'
+import { createLog } from '../../src/telemetry/log.js'
 import { runLoop, type Operation, type Sample } from '../load/sample.js'
 import { serveOrders } from '../load/worker-process.js'
 import type { Durability } from './systems.js'
@@ -48,23 +51,16 @@ async function answer(order: EngineOrder): Promise<Sample | undefined> {
   return runLoop({ ...order, lanes, idMax: workloads[order.workload].idMax })
 }
 
-/** The server's defaults (src/config), apart from the folder and what is measured. */
+/** With the server's defaults, apart from what is measured. */
 async function openEngine(durability: Durability): Promise<OpenEngine> {
-  const engine = await openPGliteEngine({
-    folder: join(folder, 'data'),
-    durable: durability === 'fsync',
-    sharedBuffersBytes: 128 * 2 ** 20,
-    walBytesMax: 256 * 2 ** 20,
-    stackMb: 64,
-    startTimeoutMs: 60_000,
-    extensions: [],
-    queueMax: 10_000,
-    transactionTimeoutMs: 5_000,
-    idleTransactionTimeoutMs: 1_000,
-    cancelGraceMs: 2_000,
-    restartsMax: 0,
-    restartWindowMs: 60_000,
-    log: { info: ignore, warn: ignore, error: ignore },
+  const values = { 'engine.durability': durability, 'log.level': 'warn' }
+  const settings = { ...values, 'server.data_dir': join(folder, 'data') }
+  const flags = Object.entries(settings).map(([key, value]) => ({ flag: '--set', key, value }))
+  const { config } = loadConfig({ env: {}, flags })
+  const engine = await openConfiguredEngine({
+    config,
+    log: createLog(config.log, process.stderr),
+    diskModule: undefined,
   })
   const queries = new Queries(engine)
   for (const sql of [...setupStatements, ...roleStatements]) await queries.query(sql)
@@ -111,7 +107,3 @@ const bounds = {
   waitMs: 10_000,
   replyBytesMax: 64 * 2 ** 20,
 } as const
-
-function ignore(): void {
-  // A bench prints its own lines only.
-}

@@ -2,6 +2,7 @@
  * The same statements in closed loops, every answer checked. Systems take turns in each round, so
  * that a slow minute of the machine hits all of them; ratios are medians of ratios within rounds.
  */
+import { nativePostgresVersion } from '../../tests/support/native-postgres.js'
 import {
   describeMachine,
   median,
@@ -173,11 +174,13 @@ function budgetsOf(lines: readonly Line[]): readonly Budget[] {
 
 function versions(): Record<string, string> {
   const root = new URL('../../../', import.meta.url)
+  const manifest = (folder: string) => new URL(`${folder}/package.json`, root)
   return packageVersions({
-    kalamdb: new URL('package.json', root),
-    '@electric-sql/pglite': new URL('node_modules/@electric-sql/pglite/package.json', root),
-    'uWebSockets.js': new URL('node_modules/uWebSockets.js/package.json', root),
-    pg: new URL('node_modules/pg/package.json', root),
-    peers: new URL('bench/peers/package.json', root),
+    kalamdb: manifest('.'),
+    '@electric-sql/pglite': manifest('node_modules/@electric-sql/pglite'),
+    'uWebSockets.js': manifest('node_modules/uWebSockets.js'),
+    'pglite-socket': manifest('bench/peers/node_modules/@electric-sql/pglite-socket'),
+    'native PostgreSQL': nativePostgresVersion() ?? 'none',
+    pg: manifest('node_modules/pg'),
   })
 }

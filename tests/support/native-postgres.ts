@@ -42,6 +42,12 @@ export function nativePostgresMissing(): string | undefined {
   return 'no native PostgreSQL on this machine (Debian: apt-get install postgresql)'
 }
 
+/** `15.18`; undefined when there is none. */
+export function nativePostgresVersion(): string | undefined {
+  const binaries = findBinaries()
+  return binaries && versionOf(binaries)
+}
+
 /** Starts one. The caller closes it; if the caller dies, it ends by itself. */
 export async function openNativePostgres(
   options: NativePostgresOptions = {},
