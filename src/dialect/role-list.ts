@@ -59,6 +59,9 @@ function skipToKeyword(reader: TokenReader, keyword: string): boolean {
 function readRole(reader: TokenReader): Splice | undefined {
   const token = reader.peek()
   const name = reader.nameOf(token)
+  // A name in another spelling, U&"…" or E'…', could hide a role of the system.
+  const isQuoted = token?.kind === 'string' || token?.kind === 'quoted-word'
+  if (isQuoted && name === undefined) throw reader.expected("a role, or a user such as 'alice'")
   if (token === undefined || name === undefined) return undefined
   const at = { start: token.start, end: token.end }
   if (token.kind === 'word' && roles.some((role) => role === name)) {

@@ -381,4 +381,11 @@ describe('roles in GRANT and REVOKE', () => {
   ])('%s is refused', (sql) => {
     expect(outcomeOf(sql)).toBe(no)
   })
+
+  test.each(['grant select on t to U&"kalam\\005fadmin"', "grant select on t to e'alice'"])(
+    '%s does not hide a name',
+    (sql) => {
+      expect(outcomeOf(sql)).toBe('SYNTAX_ERROR')
+    },
+  )
 })
