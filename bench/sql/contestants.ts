@@ -37,19 +37,16 @@ export function startLoad(): Load {
   return WorkerProcess.start(new URL('../load/http-load.js', import.meta.url))
 }
 
-/** Opens one after the other: starting is heavy. Those that cannot run here are named and left out. */
+/** Opens all at once: starting is slow and not measured. Those that cannot run are named and left out. */
 export async function openContestants(
   load: Load,
   options: BenchOptions,
 ): Promise<readonly Contestant[]> {
   const { quick, profileFolder } = options
-  const found: Contestant[] = []
-  for (const open of quick ? openers.slice(0, quickOpeners) : openers) {
-    const contestant = await open(load, profileFolder)
-    if (typeof contestant === 'string') options.say(`skipped: ${contestant}`)
-    else found.push(contestant)
-  }
-  return found
+  const chosen = quick ? openers.slice(0, quickOpeners) : openers
+  const opened = await Promise.all(chosen.map((open) => open(load, profileFolder)))
+  for (const reason of opened) if (typeof reason === 'string') options.say(`skipped: ${reason}`)
+  return opened.filter((contestant) => typeof contestant !== 'string')
 }
 
 /** A contestant, or why it is missing. */

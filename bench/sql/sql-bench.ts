@@ -55,7 +55,7 @@ const quickSchedule: Schedule = {
   cases: [...levels('point read', [64]), ...levels('insert', [64]), ...levels('update', [64])],
   rounds: 5,
   sampleMs: 250,
-  warmUpMs: 400,
+  warmUpMs: 300,
 }
 
 function levels(workload: WorkloadName, inFlight: readonly number[]): readonly Case[] {

@@ -50,7 +50,7 @@ function spawnKalam(folder: string, port: number, options: KalamOptions): ChildP
   const profile = options.profileFolder
   const flags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]
   const kalam = fileURLToPath(new URL('cli/bin/kalam.js', repository))
-  return spawn(process.execPath, [...flags, kalam, 'serve'], {
+  const server = spawn(process.execPath, [...flags, kalam, 'serve'], {
     cwd: folder,
     env: {
       ...process.env,
@@ -62,6 +62,13 @@ function spawnKalam(folder: string, port: number, options: KalamOptions): ChildP
     },
     stdio: ['ignore', 2, 2],
   })
+  endWithBench(server)
+  return server
+}
+
+/** A bench that fails half-way leaves nobody behind. */
+function endWithBench(child: ChildProcess): void {
+  process.once('exit', () => child.kill('SIGKILL'))
 }
 
 async function prepareKalam(port: number, token: string): Promise<string> {
@@ -123,6 +130,7 @@ export async function openPgliteSocket(): Promise<HttpSystem | undefined> {
   const socket = join(folder, '.s.PGSQL.5432')
   const flags = [`--db=${join(folder, 'data')}`, `--path=${socket}`, '--max-connections=2']
   const server = spawn(process.execPath, [script, ...flags], { stdio: ['ignore', 'ignore', 2] })
+  endWithBench(server)
   const close = async () => {
     await end(server)
     rmSync(folder, { recursive: true, force: true })
