@@ -2,6 +2,7 @@
 import type { Callers } from '../access/callers.js'
 import type { Dialect } from '../dialect/open-dialect.js'
 import type { Plan, SqlPlan } from '../dialect/plan.js'
+import type { Identity } from '../engine/engine.js'
 import { DbError } from '../errors.js'
 import type { Caller, Parameter, SqlRequest } from './database.js'
 import type { RequestPlan } from './request-plan.js'
@@ -17,7 +18,6 @@ export interface PrepareRooms {
   readonly rooms: RunnerRooms
   readonly dialect: Dialect
   readonly callers: Callers
-  readonly settings: { readonly statementsMax: number }
 }
 
 /**
@@ -31,25 +31,14 @@ export async function prepareRequest(
 ): Promise<RequestPlan> {
   const { role, readOnly } = caller
   const plans = options.dialect.planStatements(request.sql, { role, readOnly, door: 'http' })
-  checkCount(plans, options.settings.statementsMax)
   const parameters = parametersOf(plans, request)
-  const roles = await rolesOfNamedUsers(options.rooms, plans)
   const statements: ReadyStatement[] = []
   for (const [index, plan] of plans.entries())
-    statements.push(
-      await ready(plan, { options, caller, roles, parameters: parameters[index] ?? [] }),
-    )
-  return { statements, ...transactionControl(plans) }
-}
-
-function checkCount(plans: readonly Plan[], statementsMax: number): void {
-  if (plans.length === 0) throw new DbError('BAD_REQUEST', 'there is no statement in the SQL')
-  if (plans.length > statementsMax)
-    throw new DbError(
-      'TOO_MANY_PARAMETERS',
-      `${plans.length} statements are more than the ${statementsMax} a request may have`,
-      { hint: 'http.statements_max is the bound' },
-    )
+    statements.push(await ready(plan, { options, caller, parameters: parameters[index] ?? [] }))
+  const hasTransactionControl = plans.some(
+    (plan) => (sqlPlanOf(plan)?.transaction ?? 'none') !== 'none',
+  )
+  return { statements, hasTransactionControl }
 }
 
 function parametersOf(
@@ -78,44 +67,21 @@ function checkParameters(plan: Plan, given: number, index: number): void {
   })
 }
 
-/** Resolved before any session holds the engine: making a role is a statement of its own. */
-async function rolesOfNamedUsers(
-  { users }: RunnerRooms,
-  plans: readonly Plan[],
-): Promise<ReadonlyMap<string, string>> {
-  const names = new Set(plans.flatMap((plan) => namedUsersOf(sqlPlanOf(plan))))
-  const roles = new Map<string, string>()
-  for (const name of names) roles.set(name, await users.roleOfUser(name))
-  return roles
-}
-
-function namedUsersOf(plan: SqlPlan | undefined): readonly string[] {
-  return plan === undefined ? [] : namedUsers(plan)
-}
-
 async function ready(
   plan: Plan,
   given: {
     readonly options: PrepareRooms
     readonly caller: Caller
-    readonly roles: ReadonlyMap<string, string>
     readonly parameters: readonly Parameter[]
   },
 ): Promise<ReadyStatement> {
-  const { options, caller, roles, parameters } = given
+  const { options, caller, parameters } = given
   switch (plan.kind) {
     case 'sql':
-      return {
-        kind: 'sql',
-        plan,
-        identity: caller.identity,
-        composed: compose(plan, roles),
-        parameters,
-      }
+      return readySql(plan, { identity: caller.identity, parameters })
     case 'execute-as': {
       const { identity } = await options.callers.callerFor(caller, plan.name)
-      const { inner } = plan
-      return { kind: 'sql', plan: inner, identity, composed: compose(inner, roles), parameters }
+      return readySql(plan.inner, { identity, parameters })
     }
     case 'create-user':
     case 'drop-user':
@@ -127,14 +93,10 @@ async function ready(
   }
 }
 
-function transactionControl(plans: readonly Plan[]) {
-  let open = false
-  let hasTransactionControl = false
-  for (const plan of plans) {
-    const change = sqlPlanOf(plan)?.transaction ?? 'none'
-    if (change === 'none') continue
-    hasTransactionControl = true
-    open = change === 'begin'
-  }
-  return { hasTransactionControl, endsInTransaction: open }
+function readySql(
+  plan: SqlPlan,
+  given: { readonly identity: Identity; readonly parameters: readonly Parameter[] },
+): ReadyStatement {
+  if (namedUsers(plan).length > 0) return { kind: 'grant', plan, identity: given.identity }
+  return { kind: 'sql', plan, composed: compose(plan, new Map()), ...given }
 }

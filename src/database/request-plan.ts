@@ -6,8 +6,6 @@ import type { ReadyStatement } from './statement-runner.js'
 export interface RequestPlan {
   readonly statements: readonly ReadyStatement[]
   readonly hasTransactionControl: boolean
-  /** By its own BEGIN and COMMIT, the text ends with a transaction open. */
-  readonly endsInTransaction: boolean
 }
 
 export interface SessionNeeds {
@@ -20,7 +18,7 @@ export interface SessionNeeds {
 /** What the request needs of a session; undefined if its statements can run by themselves. */
 export function sessionNeeds(plan: RequestPlan, request: SqlRequest): SessionNeeds | undefined {
   const isStateful = plan.statements.some(
-    (statement) => statement.kind === 'sql' && statement.plan.stateful,
+    (statement) => statement.kind !== 'kalam' && statement.plan.stateful,
   )
   if (!isStateful && !request.transaction) return undefined
   const kalam = plan.statements.findIndex((statement) => statement.kind === 'kalam')
@@ -35,7 +33,7 @@ export function sessionNeeds(plan: RequestPlan, request: SqlRequest): SessionNee
       hint: 'leave out BEGIN, COMMIT and ROLLBACK; SAVEPOINT is fine',
     })
   const leavesState = plan.statements.some(
-    (statement) => statement.kind === 'sql' && (statement.plan.stateful || statement.plan.ddl),
+    (statement) => statement.kind !== 'kalam' && (statement.plan.stateful || statement.plan.ddl),
   )
   return { transaction: request.transaction, leavesState }
 }

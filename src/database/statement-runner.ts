@@ -10,7 +10,7 @@ import type { Engine, Identity, Reply, Session, Unit } from '../engine/engine.js
 import type { Queries, QueryRunner } from '../engine/queries.js'
 import type { RawResult, Scope } from '../engine/statement.js'
 import type { Statements } from '../engine/statements.js'
-import { DbError } from '../errors.js'
+import { DbError, assert } from '../errors.js'
 import type { ColumnTypes } from './column-types.js'
 import type { CancelSignal, Parameter, StatementOutcome } from './database.js'
 import { parameterText } from './parameters.js'
@@ -27,9 +27,11 @@ export interface RunnerRooms {
   readonly schemaChanged: () => void
 }
 
-/** A statement ready to run: its plan, its caller, its text with all names resolved. */
+/** A statement ready to run: its plan, its caller, its text. */
 export type ReadyStatement =
   | { readonly kind: 'kalam'; readonly plan: KalamPlan }
+  /** A GRANT or REVOKE that names users: resolved at its turn, for they may be made just before. */
+  | { readonly kind: 'grant'; readonly plan: SqlPlan; readonly identity: Identity }
   | {
       readonly kind: 'sql'
       readonly plan: SqlPlan
@@ -37,6 +39,8 @@ export type ReadyStatement =
       readonly composed: ComposedText
       readonly parameters: readonly Parameter[]
     }
+
+type GrantStatement = ReadyStatement & { readonly kind: 'grant' }
 
 export interface RequestLimits {
   readonly searchPath: string
@@ -75,9 +79,14 @@ export class StatementRunner {
   /** Runs one statement. `index` is its place in the request, for errors. */
   async run(statement: ReadyStatement, index: number): Promise<StatementOutcome> {
     try {
-      return statement.kind === 'kalam'
-        ? await this.#runKalam(statement.plan)
-        : await this.#runSql(statement)
+      switch (statement.kind) {
+        case 'kalam':
+          return await this.#runKalam(statement.plan)
+        case 'grant':
+          return await this.#runGrant(statement)
+        case 'sql':
+          return await this.#runSql(statement)
+      }
     } catch (error) {
       throw error instanceof DbError ? inCallersText(error, statement, index) : error
     }
@@ -131,12 +140,24 @@ export class StatementRunner {
     return this.outcomeOf(result)
   }
 
+  async #runGrant({ plan, identity }: GrantStatement): Promise<StatementOutcome> {
+    const roles = new Map<string, string>()
+    const users = this.#users()
+    for (const name of new Set(namedUsers(plan))) roles.set(name, await users.roleOfUser(name))
+    const composed = compose(plan, roles)
+    const statement = { kind: 'sql', plan, identity, composed, parameters: [] } as const
+    try {
+      return await this.#runSql(statement)
+    } catch (error) {
+      throw error instanceof DbError ? inCallersText(error, statement, 0) : error
+    }
+  }
+
   async #runKalam(plan: KalamPlan): Promise<StatementOutcome> {
-    const { users, columnTypes, queries } = this.#rooms
-    const { command, columns, rows } = await runKalamPlan(users, plan)
+    const { command, columns, rows } = await runKalamPlan(this.#users(), plan)
     return {
       command,
-      columns: await columnTypes.resolve(columns, queries),
+      columns: await this.#rooms.columnTypes.resolve(columns, this.#queryRunner()),
       frames: rowFrames(rows),
       rowCount: rows.length,
     }
@@ -177,6 +198,12 @@ export class StatementRunner {
     else this.#session.cancel()
   }
 
+  /** Through the session, if there is one: it has the engine. */
+  #users(): Users {
+    const { users } = this.#rooms
+    return this.#session === undefined ? users : users.within(this.#queryRunner())
+  }
+
   #queryRunner(): QueryRunner {
     const { queries } = this.#rooms
     return this.#session === undefined ? queries : queries.within(this.#session)
@@ -197,7 +224,7 @@ export function namedUsers(plan: SqlPlan): readonly string[] {
 export function compose(plan: SqlPlan, roles: ReadonlyMap<string, string>): ComposedText {
   return composeText(plan, (name) => {
     const role = roles.get(name)
-    if (role === undefined) throw new DbError('NOT_FOUND', `there is no user '${name}'`)
+    assert(role !== undefined, `the role of '${name}' was resolved`)
     return role
   })
 }
@@ -208,6 +235,6 @@ export function isExecuteAs(plan: Plan): plan is ExecuteAsPlan {
 
 function inCallersText(error: DbError, statement: ReadyStatement, index: number): DbError {
   const { position } = error.fields
-  if (position === undefined || statement.kind === 'kalam') return error.with({ statement: index })
+  if (position === undefined || statement.kind !== 'sql') return error.with({ statement: index })
   return error.with({ statement: index, ...statement.composed.toCallerPosition(position) })
 }
