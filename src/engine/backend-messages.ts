@@ -137,6 +137,8 @@ const codeBySqlState: Readonly<Record<string, ErrorCode>> = {
   '42710': 'ALREADY_EXISTS',
   '42723': 'ALREADY_EXISTS',
   '42701': 'ALREADY_EXISTS',
+  // PostgreSQL's own `cannot happen`, which odd arguments do reach: `nextval(0::regclass)`.
+  XX000: 'QUERY_REJECTED',
 }
 const codeByClass: Readonly<Record<string, ErrorCode>> = {
   '23': 'CONSTRAINT_VIOLATION',
