@@ -10,6 +10,8 @@ export interface KalamOptions {
   readonly env?: Readonly<Record<string, string>>
   /** What is piped in; nothing if absent. */
   readonly stdin?: string | Uint8Array
+  /** The Node that runs it; else the one that runs the tests. */
+  readonly node?: string
 }
 
 export interface KalamOutcome {
@@ -19,12 +21,17 @@ export interface KalamOutcome {
 }
 
 /** Nothing of this machine's own settings gets in. */
-export function kalamEnv({ home, env }: KalamOptions): Record<string, string> {
+export function kalamEnv({
+  home,
+  env,
+}: Pick<KalamOptions, 'home' | 'env'>): Record<string, string> {
   return { PATH: process.env['PATH'] ?? '', HOME: home, ...env }
 }
 
 export async function kalam(args: readonly string[], options: KalamOptions): Promise<KalamOutcome> {
-  const child = spawn(process.execPath, [kalamBin, ...args], { env: kalamEnv(options) })
+  const child = spawn(options.node ?? process.execPath, [kalamBin, ...args], {
+    env: kalamEnv(options),
+  })
   child.stdin.on('error', () => undefined)
   child.stdin.end(options.stdin ?? '')
   const stdout: Buffer[] = []
