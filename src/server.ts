@@ -127,6 +127,7 @@ async function buildDatabase(parts: {
   return createDatabase({
     rooms,
     dialect: await openDialect({
+      statementsMax: config.http.statements_max,
       cachedTextsMax: config.sql.parse_cache_entries,
       cachedCharactersMax: config.sql.parse_cache_bytes / bytesPerCharacter,
     }),
@@ -141,7 +142,6 @@ async function buildDatabase(parts: {
       statementTimeoutMs: config.engine.statement_timeout_ms,
       leaseWaitMs: config.engine.lease_wait_ms,
       resultBytesMax: config.http.result_bytes_max,
-      statementsMax: config.http.statements_max,
       streamPieceRows: config.http.stream_piece_rows,
       streamPieceBytes: config.http.stream_piece_bytes,
       idempotencyBytesMax: config.http.idempotency_bytes_max,

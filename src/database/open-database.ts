@@ -7,6 +7,7 @@ import type { Callers } from '../access/callers.js'
 import { sessionNeeds, type RequestPlan } from './request-plan.js'
 import { quoteIdentifier } from '../dialect/compose-text.js'
 import type { Dialect } from '../dialect/open-dialect.js'
+import { transactionStatus } from '../engine/backend-messages.js'
 import { DbError } from '../errors.js'
 import type {
   Caller,
@@ -27,7 +28,6 @@ export interface DatabaseSettings {
   readonly statementTimeoutMs: number
   readonly leaseWaitMs: number
   readonly resultBytesMax: number
-  readonly statementsMax: number
   readonly streamPieceRows: number
   readonly streamPieceBytes: number
   readonly idempotencyBytesMax: number
@@ -145,7 +145,7 @@ class LocalDatabase implements Database {
       if (how.transaction) await runner.runText('BEGIN', how.identity)
       const results = await this.#runEach(plan, runner)
       if (how.transaction) await runner.runText('COMMIT', how.identity)
-      else if (plan.endsInTransaction) throw leftOpen()
+      else if (isInTransaction(results.at(-1))) throw leftOpen()
       return results
     } finally {
       // The answer need not wait for the clean-up; the engine is the session's until it is done.
@@ -288,6 +288,12 @@ function checkRepeatable(plan: RequestPlan, request: SqlRequest): void {
     })
   if (plan.hasTransactionControl)
     throw new DbError('BAD_REQUEST', 'BEGIN, COMMIT and ROLLBACK take no Idempotency-Key')
+}
+
+/** The answer tells, not the text: COMMIT AND CHAIN looks like an end. */
+function isInTransaction(last: StatementOutcome | undefined): boolean {
+  const status = last === undefined ? undefined : transactionStatus(last.frames)
+  return status === 'T' || status === 'E'
 }
 
 function leftOpen(): DbError {

@@ -32,6 +32,15 @@ export function eachMessage(
   }
 }
 
+/** `I` idle, `T` in a transaction, `E` in a failed one; undefined if ReadyForQuery is not at the end. */
+export function transactionStatus(bytes: Uint8Array): 'I' | 'T' | 'E' | undefined {
+  const at = bytes.length - 6
+  if (at < 0 || bytes[at] !== backendTag.readyForQuery || int32(bytes, at + 1) !== 5)
+    return undefined
+  const status = String.fromCharCode(bytes[at + 5] ?? 0)
+  return status === 'I' || status === 'T' || status === 'E' ? status : undefined
+}
+
 /** The tag of the last message, of either direction. */
 export function lastTag(bytes: Uint8Array): number {
   let last = 0

@@ -5,6 +5,7 @@
  */
 import { PGlite } from '@electric-sql/pglite'
 import type { Extensions, PGliteOptions } from '@electric-sql/pglite'
+import { transactionStatus } from '../backend-messages.js'
 import type { Identity } from '../engine.js'
 import type { CancelFlags } from './cancel-flags.js'
 import { DurableFs, type DurableFsOptions } from './durable-fs.js'
@@ -61,7 +62,6 @@ const guc = { postmaster: 1, userSet: 6, sourceSession: 13 } as const
 const identitySetting = 'bonjour_name'
 
 const tagQuery = 0x51
-const tagReadyForQuery = 0x5a
 
 /** `I` idle, `T` in a transaction, `E` in a failed one; `none` where the unit ended in Flush. */
 export type TransactionStatus = 'I' | 'T' | 'E' | 'none'
@@ -223,11 +223,9 @@ export class Backend {
     const bytes = only ?? Buffer.concat(chunks)
     const tooLarge = this.#chunkBytes > this.#replyBytesMax
     if (endsInFlush) return { bytes, status: 'none', tooLarge }
-    // ReadyForQuery is Z, length 5, status. An engine whose stack overflowed answers without it.
-    const end = bytes.length
-    if (end < 6 || bytes[end - 6] !== tagReadyForQuery || bytes[end - 2] !== 5)
-      throw new BackendDead('answered without ReadyForQuery')
-    const status = String.fromCharCode(bytes[end - 1] ?? 0) as TransactionStatus
+    const status = transactionStatus(bytes)
+    // An engine whose stack overflowed answers without it, and with nothing else either.
+    if (status === undefined) throw new BackendDead('answered without ReadyForQuery')
     if (status !== 'I') this.#applied = {}
     return { bytes, status, tooLarge }
   }
@@ -243,7 +241,8 @@ export class Backend {
       this.#set('search_path', searchPath, guc.userSet)
       applied.searchPath = searchPath
     }
-    if (applied.readOnly !== identity.readOnly) {
+    // Always for read-only callers: an admin's set_config could have lifted it a unit ago.
+    if (identity.readOnly || applied.readOnly !== identity.readOnly) {
       this.#set('default_transaction_read_only', identity.readOnly ? 'on' : 'off', guc.userSet)
       applied.readOnly = identity.readOnly
     }
