@@ -1,4 +1,6 @@
 import { execFileSync } from 'node:child_process'
+import { readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parseConfig } from '#src/config/config-file.js'
 import { referenceFile, settingsPage } from '#src/config/reference.js'
@@ -20,4 +22,14 @@ test('the settings page names every setting and its variable', () => {
   const page = settingsPage()
   for (const { key, variable } of allSettings())
     expect(page).toContain(`| \`${key}\` | \`${variable}\` |`)
+})
+
+test('every setting is read by some room', () => {
+  const paths = readdirSync('src', { recursive: true, encoding: 'utf8' })
+  const text = paths
+    .filter((path) => path.endsWith('.ts') && !path.startsWith('config'))
+    .map((path) => readFileSync(join('src', path), 'utf8'))
+    .join('\n')
+  const unread = allSettings().filter(({ name }) => !new RegExp(`\\b${name}\\b`).test(text))
+  expect(unread.map(({ key }) => key)).toEqual([])
 })
