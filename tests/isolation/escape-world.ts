@@ -7,7 +7,12 @@ import { openTestServer, type TestServer } from '../support/server.js'
 import type { Attacker } from './escape-cases.js'
 
 /** Strings that no answer to an attacker may hold. */
-export const secrets: readonly string[] = ['bob writes', 'vault secret', 'board secret']
+export const secrets: readonly string[] = [
+  'bob writes',
+  'vault secret',
+  'board secret',
+  'root:x:0:0',
+]
 
 export interface SqlCall {
   readonly sql: string
@@ -16,6 +21,7 @@ export interface SqlCall {
   readonly transaction?: boolean | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly extraFields?: Readonly<Record<string, unknown>> | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface Answer {
@@ -105,6 +111,7 @@ const worldStatements: readonly string[] = [
   "CREATE PROCEDURE vault_sweep() LANGUAGE sql AS 'DELETE FROM vault'",
   `CREATE FUNCTION write_diary(note text) RETURNS int LANGUAGE sql VOLATILE
      AS 'INSERT INTO diary (note) VALUES ($1) RETURNING id'`,
+  `CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$`,
   'ANALYZE diary',
   'ANALYZE vault',
 ]
@@ -149,9 +156,10 @@ const nextCallersView = `SELECT kalam.uid(), current_user::text, current_schemas
     SELECT FROM pg_class WHERE relnamespace = pg_my_temp_schema())`
 
 async function askServer(url: string, key: string, call: SqlCall): Promise<Answer> {
-  const { headers, extraFields, ...body } = call
+  const { headers, extraFields, signal, ...body } = call
   const response = await fetch(`${url}/v1/api/sql`, {
     method: 'POST',
+    signal: signal ?? null,
     headers: { 'content-type': 'application/json', 'x-api-key': key, ...headers },
     body: JSON.stringify({ rows: 'array', ...body, ...extraFields }),
   })

@@ -3,10 +3,12 @@
  * judged three times: its answer, what it leaked, and whether the next caller's world and the
  * admin's are as before.
  */
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
+import { connect } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
   forbiddenStatements,
+  forbiddenToAdmins,
   forbiddenToReaders,
   singleAttempts,
   type Attempt,
@@ -114,6 +116,20 @@ describe('a read-only key', () => {
     const diary = await world.ask(world.keys.alice, { sql: 'SELECT note FROM diary' })
     expect(diary.rows).toEqual([['alice writes']])
     expect(await world.fingerprint()).toBe(untouched)
+  })
+})
+
+describe('an admin', () => {
+  const denied: Outcome = {
+    kind: 'denied',
+    codes: [...refused.codes, 'QUERY_REJECTED', 'NOT_FOUND', 'SYNTAX_ERROR'],
+  }
+  test.each(forbiddenToAdmins)('%s', async (sql) => {
+    for (const transaction of [false, true]) {
+      const answer = await world.ask(world.keys.admin, { sql, transaction })
+      judge(answer, denied, sql)
+      expect(await world.fingerprint(), sql).toBe(untouched)
+    }
   })
 })
 
@@ -271,6 +287,69 @@ describe('the system’s own SQL inside a caller’s session', () => {
     expect(answer.rows, answer.text).toEqual([[1]])
     expect(await world.fingerprint()).toBe(untouched)
   })
+})
+
+describe('the key alone opens the door', () => {
+  const sql = 'SELECT name FROM system.users'
+
+  test('two different keys are refused', async () => {
+    const headers = { authorization: `Bearer ${world.keys.bob}` }
+    const answer = await world.ask(world.keys.alice, { sql, headers })
+    expect(answer.status, answer.text).toBe(400)
+  })
+
+  test('what the tables hold of a key is no key', async () => {
+    const key = world.keys.bob
+    const digest = createHash('sha256').update(key).digest()
+    const shown = await world.ask(key, { sql: 'SELECT apikey FROM system.apikeys' })
+    const hint = String(shown.rows[0]?.[0]).replace(/[^\w-]/g, '')
+    const others = [digest.toString('hex'), digest.toString('base64url'), hint, hint.slice(0, 8)]
+    const near = [key.slice(0, -1), `${key}x`, key.toUpperCase(), `kal_${'A'.repeat(43)}`, 'kal_']
+    const injected = ["' OR '1'='1", 'root', 'postgres', 'null', 'undefined', '{}', `${key},${key}`]
+    for (const wrong of [...others, ...near, ...injected])
+      expect((await world.ask(wrong, { sql })).status, wrong).toBe(401)
+  })
+
+  // uWS closes a connection whose next request comes before the last is answered; what it does
+  // answer must be the right caller's.
+  test('requests in one packet are each their own caller’s, or closed', async () => {
+    const calls = [world.keys.alice, world.keys.bob, world.keys.alice, world.keys.service]
+    const answers = await askInOnePacket(calls, sql)
+    const names = answers.flatMap((answer) => /"rows":\[\["(\w+)"\]\]/.exec(answer)?.[1] ?? [])
+    expect(names).toEqual(['alice', 'bob', 'alice', 'courier'].slice(0, names.length))
+    expect(await world.fingerprint()).toBe(untouched)
+  })
+
+  test.each(['BEGIN', "SET TimeZone = 'Asia/Tokyo'", 'CREATE TEMP TABLE diary (note text)'])(
+    'a caller who leaves in the middle leaves nothing: %s',
+    async (first) => {
+      const leave = new AbortController()
+      const call = { sql: `${first}; SELECT count(*) FROM generate_series(1, 1000000000)` }
+      const left = world.ask(world.keys.alice, { ...call, signal: leave.signal })
+      const behind = world.ask(world.keys.bob, { sql: 'SELECT note FROM diary' })
+      leave.abort()
+      await expect(left).rejects.toThrow()
+      expect((await behind).rows).toEqual([['bob writes']])
+      expect(await world.fingerprint()).toBe(untouched)
+    },
+  )
+
+  /** Sends all at once over one connection; answers the bodies in the order they came. */
+  async function askInOnePacket(keys: readonly string[], text: string): Promise<string[]> {
+    const body = JSON.stringify({ sql: text, rows: 'array' })
+    const head = `POST /v1/api/sql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n`
+    const requests = keys.map(
+      (key) => `${head}X-API-KEY: ${key}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    )
+    const socket = connect(world.server.port, '127.0.0.1')
+    socket.write(requests.join(''))
+    let received = ''
+    for await (const piece of socket) {
+      received += String(piece)
+      if (received.split('"took_ms"').length > keys.length) break
+    }
+    return received.split(/(?=HTTP\/1\.1 )/)
+  }
 })
 
 describe('rights taken away', () => {
