@@ -12,7 +12,7 @@ const folder = mkdtempSync(join(tmpdir(), 'kalamdb-migrate-'))
 let opened: TestEngine
 let queries: Queries
 beforeAll(async () => {
-  opened = await openTestEngine({ folder, settings: { 'engine.durability': 'os' } })
+  opened = await openTestEngine({ folder })
   queries = new Queries(opened.engine)
 })
 afterAll(async () => {

@@ -21,7 +21,7 @@ export interface TestCatalog {
 }
 
 export async function openTestCatalog(): Promise<TestCatalog> {
-  const opened = await openTestEngine({ settings: { 'engine.durability': 'os' } })
+  const opened = await openTestEngine()
   const { engine } = opened
   const queries = new Queries(engine)
   await migrate(queries)
