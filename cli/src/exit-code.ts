@@ -9,8 +9,8 @@ export const exitCodes = {
   notConnected: 3,
   /** No API key, one that the server does not accept, or one that may not do this. */
   notAuthorised: 4,
-  /** A file cannot be read or is not text. */
-  fileUnreadable: 5,
+  /** A file cannot be read or is not text; the output cannot be written. */
+  fileFailed: 5,
   /** Ctrl-C. 128 + SIGINT, as shells count. */
   interrupted: 130,
 } as const
@@ -35,5 +35,5 @@ export const exitCodeHelp = `Exit codes:
   2    wrong usage
   3    cannot connect, or the server is not ready
   4    not authorised: no key, a wrong key, or not allowed
-  5    a file cannot be read
+  5    a file cannot be read, or the output cannot be written
   130  interrupted`

@@ -30,7 +30,9 @@ async function main(): Promise<ExitName> {
 /** `kalam … | head` is no error: when nobody reads any more, there is nothing left to do. */
 function endQuietlyWithReader(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? exitCodes.ok : exitCodes.fileUnreadable)
+    if (error.code === 'EPIPE') process.exit(exitCodes.ok)
+    process.stderr.write(`kalam: cannot write the output: ${error.message}\n`)
+    process.exit(exitCodes.fileFailed)
   })
 }
 

@@ -10,7 +10,7 @@ export interface Profile {
   readonly namespace?: string
 }
 
-/** Reads all profiles; none if there is no file. Throws CliError `fileUnreadable` or `usage`. */
+/** Reads all profiles; none if there is no file. Throws CliError `fileFailed` or `usage`. */
 export function readProfiles(path: string): ReadonlyMap<string, Profile> {
   const text = readIfThere(path)
   if (text === undefined) return new Map()
@@ -30,7 +30,7 @@ function readIfThere(path: string): string | undefined {
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new CliError('fileUnreadable', `cannot read ${path}: ${reason}`, { cause })
+    throw new CliError('fileFailed', `cannot read ${path}: ${reason}`, { cause })
   }
 }
 

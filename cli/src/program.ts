@@ -132,8 +132,8 @@ async function runSql(
   const { surroundings, signal } = invocation
   const connection = connect(options, surroundings)
   const isQuiet = options.quiet === true
-  const isInteractive = inputs.length === 0 && surroundings.stdin.isTTY === true
-  if (isInteractive) {
+  const isTerminal = surroundings.stdin.isTTY === true && surroundings.stdout.isTTY === true
+  if (inputs.length === 0 && isTerminal) {
     const { runShell } = await import('./shell/shell.js')
     const connectTo = (url: string) => connect({ ...options, url }, surroundings)
     return runShell({ connection, surroundings, isQuiet, connect: connectTo })

@@ -13,7 +13,7 @@ export function sourceName(input: SqlInput): string | undefined {
   return input.path === '-' ? 'stdin' : input.path
 }
 
-/** The input's statements, one by one, however large it is. Throws CliError `fileUnreadable`. */
+/** The input's statements, one by one, however large it is. Throws CliError `fileFailed`. */
 export async function* statementsOf(
   input: SqlInput,
   stdin: Surroundings['stdin'],
@@ -50,5 +50,5 @@ function unreadable(name: string, cause: unknown): CliError {
       'it is not UTF-8 text; convert it first, for example with iconv',
   }
   const reason = reasons[String(code)] ?? (cause instanceof Error ? cause.message : String(cause))
-  return new CliError('fileUnreadable', `cannot read ${name}: ${reason}`, { cause })
+  return new CliError('fileFailed', `cannot read ${name}: ${reason}`, { cause })
 }

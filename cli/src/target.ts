@@ -37,7 +37,7 @@ export interface Target {
   readonly format: OutputFormat
 }
 
-/** Throws CliError: `usage` for a value that makes no sense, `fileUnreadable` for a bad profile. */
+/** Throws CliError: `usage` for a value that makes no sense, `fileFailed` for a bad profile. */
 export function resolveTarget(options: GlobalOptions, surroundings: Surroundings): Target {
   const layers = layersOf(options, surroundings)
   const url = findUrl(layers, surroundings.env)

@@ -18,10 +18,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { kalam, kalamBin, kalamEnv, type KalamOutcome } from '../support/kalam.js'
 import { openTestServer, type TestServer } from '../support/server.js'
 
+/** Smaller than a batch of the command line, so that batches have to be divided. */
+const bodyBytesMax = 250_000
+
 let server: TestServer
 let home: string
 beforeAll(async () => {
-  server = await openTestServer({ settings: { 'http.body_bytes_max': 1024 * 1024 } })
+  server = await openTestServer({ settings: { 'http.body_bytes_max': bodyBytesMax } })
   home = server.home
 })
 afterAll(() => server.close())
@@ -155,6 +158,23 @@ describe('kalam -f (F1)', () => {
     expect((await local('-f', file)).exit).toBe(0)
     const { stdout } = await local('-c', 'SELECT sum(length(t)) AS n FROM large', '--format', 'csv')
     expect(stdout).toBe('n\r\n3000000\r\n')
+  })
+
+  test('names the statement that alone is more than a request may hold', async () => {
+    const file = writeSql('vast.sql', `SELECT 1;\nSELECT '${'x'.repeat(bodyBytesMax)}'`)
+    const { exit, stderr } = await local('-f', file)
+    expect(stderr).toContain(`${file}:2:1: ERROR`)
+    expect(exit).toBe(1)
+  })
+
+  test('a full disk under its output: exit 5', async () => {
+    const command = `"${process.execPath}" "${kalamBin}" -c "SELECT 1" > /dev/full`
+    const child = spawn('sh', ['-c', command], {
+      env: kalamEnv({ home, env: { KALAM_URL: server.url } }),
+    })
+    const { exit, stderr } = await outcomeOf(child)
+    expect(stderr).toContain('cannot write the output')
+    expect(exit).toBe(5)
   })
 
   test('reads standard input, named or not', async () => {
