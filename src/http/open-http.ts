@@ -43,6 +43,7 @@ export async function openHttp(options: HttpOptions): Promise<HttpServer> {
     port: config.server.port,
     tls: tlsOf(config),
     handler: (head, exchange) => accept({ door, cors, running, head, exchange }),
+    onBug: (error) => options.log.error('internal error in the HTTP door', { error }),
   })
   const { port } = listener
   options.log.info('listening', { host: config.server.host, port })

@@ -37,8 +37,10 @@ export interface ListenOptions {
   readonly port: number
   /** Files in PEM format; without them no TLS. */
   readonly tls: { readonly certificateFile: string; readonly keyFile: string } | undefined
-  /** Called for every request. What it throws ends that connection. */
+  /** Called for every request. */
   readonly handler: RequestHandler
+  /** Told what a handler or a listener throws, which is a bug; that connection ends. */
+  readonly onBug: (thrown: unknown) => void
 }
 
 export interface Listener {
@@ -62,7 +64,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   // Else each response carries a header that tells the library's version.
   library._cfg('silent')
   const app = createApp(library, options)
-  app.any('/*', (response, request) => dispatch(options.handler, response, request))
+  app.any('/*', (response, request) => dispatch(options, response, request))
   const socket = await openSocket(app, options)
   mendFallback(socket)
   const port = library.us_socket_local_port(socket)
@@ -158,19 +160,20 @@ function closeApp(app: TemplatedApp, socket: us_listen_socket): void {
   else (app as ClosableApp).close?.()
 }
 
-function dispatch(handler: RequestHandler, response: HttpResponse, request: HttpRequest): void {
+function dispatch(options: ListenOptions, response: HttpResponse, request: HttpRequest): void {
   const url = request.getUrl()
   const queryStart = url.indexOf('?')
   const method = request.getMethod().toUpperCase()
-  const exchange = new Exchange(response, method === 'HEAD')
+  const exchange = new Exchange(response, method === 'HEAD', options.onBug)
   const head: RequestHead = {
     method,
     path: queryStart === -1 ? url : url.slice(0, queryStart),
     header: (name) => request.getHeader(name),
   }
   try {
-    handler(head, exchange)
-  } catch {
+    options.handler(head, exchange)
+  } catch (thrown) {
+    options.onBug(thrown)
     exchange.disconnect()
   }
 }
@@ -191,13 +194,17 @@ export class Exchange {
   #onGone: (() => void) | undefined
   #onWritable: (() => void) | undefined
 
-  constructor(response: HttpResponse, isHead: boolean) {
+  constructor(response: HttpResponse, isHead: boolean, onBug: ListenOptions['onBug']) {
     this.#response = response
     this.#node = response['response'] as ServerResponse | undefined
     this.#isHead = isHead
     // The fallback also calls it after a proper end.
     response.onAborted(() => {
-      if (!this.#isOver) this.#end(true)
+      try {
+        this.#end(true)
+      } catch (thrown) {
+        onBug(thrown)
+      }
     })
   }
 
@@ -223,18 +230,22 @@ export class Exchange {
 
   /**
    * Collects the body and decodes it while its bytes are there. Resolves to what `decode` gives;
-   * to REQUEST_TOO_LARGE past `bytesMax`; to CANCELLED if the caller goes away. To be called
-   * before the handler returns.
+   * to REQUEST_TOO_LARGE past `bytesMax`; to CANCELLED if the caller goes away. Rejects with what
+   * `decode` throws. To be called before the handler returns.
    */
   readBody<T>(bytesMax: number, decode: (body: Buffer) => T): Promise<T | DbError> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const collector = new BodyCollector(bytesMax)
       this.#onGone = () => resolve(new DbError('CANCELLED', 'the caller went away'))
       this.#response.onData((chunk, isLast) => {
         const body = collector.take(bytesOf(chunk), isLast)
         if (body === undefined || this.#isOver) return
         this.#onGone = undefined
-        resolve(body instanceof DbError ? body : decode(body))
+        try {
+          resolve(body instanceof DbError ? body : decode(body))
+        } catch (thrown) {
+          reject(thrown as Error)
+        }
       })
     })
   }
