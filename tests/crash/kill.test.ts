@@ -1,11 +1,12 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { countOf } from '../support/counts.js'
 import { copyOfTemplate } from '../support/engine.js'
 import { prepareFolder, recover, writeAndKill } from '../support/crash/crash.js'
 
 /** `npm run test:long` asks for more. */
-const cycles = Number(process.env['KALAM_TEST_KILL_CYCLES'] ?? 20)
+const cycles = countOf('KALAM_TEST_KILL_CYCLES', 20)
 
 test(
   `kill -9 under write load, ${cycles} times: nothing acknowledged is lost`,

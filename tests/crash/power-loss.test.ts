@@ -3,11 +3,12 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { countOf } from '../support/counts.js'
 import { copyOfTemplate } from '../support/engine.js'
 import { prepareFolder, recover, writeAndKill } from '../support/crash/crash.js'
 
 /** `npm run test:long` asks for more. */
-const cycles = Number(process.env['KALAM_TEST_POWER_CYCLES'] ?? 4)
+const cycles = countOf('KALAM_TEST_POWER_CYCLES', 4)
 
 let prepared: string
 beforeAll(async () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { elements, members } from '#cli/json-source.js'
+import { propertyRuns } from '../support/counts.js'
 
 describe('JSON taken apart', () => {
   test('has the same parts that JSON.parse finds, for lists', () => {
@@ -9,6 +10,7 @@ describe('JSON taken apart', () => {
         const parts = elements(JSON.stringify(list, null, indent))
         expect(parts.map((part): unknown => JSON.parse(part))).toEqual(asParsed(list))
       }),
+      propertyRuns(),
     )
   })
 
@@ -26,6 +28,7 @@ describe('JSON taken apart', () => {
           expect(Object.fromEntries(parsed)).toEqual(asParsed({ ...object }))
         },
       ),
+      propertyRuns(),
     )
   })
 

@@ -4,6 +4,7 @@ import { composeText } from '#src/dialect/compose-text.js'
 import type { Splice } from '#src/dialect/plan.js'
 import { DbError } from '#src/errors.js'
 import { indexOfByte, indexOfCharacter, positionAt } from '#src/protocol/text-position.js'
+import { propertyRuns } from '../support/counts.js'
 import { errorOf, planAll } from '../support/dialect.js'
 
 const text = fc.string({ unit: 'grapheme', maxLength: 30 })
@@ -33,6 +34,7 @@ test('a character outside of all splices keeps its place', () => {
         expect(composed.toCallerPosition(characters + 1)).toEqual(expected)
       }
     }),
+    propertyRuns(),
   )
 })
 
@@ -43,6 +45,7 @@ test('characters and bytes lead to the same index', () => {
       expect(indexOfCharacter(whole, count)).toBe(head.length)
       expect(indexOfByte(whole, Buffer.byteLength(head))).toBe(head.length)
     }),
+    propertyRuns(),
   )
 })
 
@@ -54,6 +57,7 @@ test('a syntax error points at the word that is wrong, whatever stands before it
       const error = errorOf(`${head}select; select 1`)
       expect(error.fields).toMatchObject(positionAt(head, head.length))
     }),
+    propertyRuns(),
   )
 })
 
@@ -114,6 +118,6 @@ test('any text ends in plans or in a DbError', () => {
         }
       },
     ),
-    { numRuns: 3000 },
+    propertyRuns(3_000),
   )
 })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { elementSources, fieldSource } from '#src/http/json-source.js'
+import { propertyRuns } from '../support/counts.js'
 
 const space = fc.constantFrom('', ' ', '\n', '\t \r')
 
@@ -11,6 +12,7 @@ describe('C4: the source of a value in JSON text', () => {
         const text = `${around}[${around}${parts.map((part) => part.join('')).join(',')}]${around}`
         expect(elementSources(text)).toEqual(parts.map(([, json]) => json))
       }),
+      propertyRuns(),
     )
   })
 
@@ -31,6 +33,7 @@ describe('C4: the source of a value in JSON text', () => {
           expect(fieldSource(`{${gap}${members.join(`${gap},${gap}`)}${gap}}`, 'params')).toBe(json)
         },
       ),
+      propertyRuns(),
     )
   })
 

@@ -8,6 +8,7 @@ import { ByteSink } from '#src/protocol/byte-sink.js'
 import { encodeRows, rowEncoder } from '#src/protocol/row-json.js'
 import { builtinTypes } from '#src/protocol/builtin-types.js'
 import { columnsOf, encodedText, encodedValue } from '../support/encode-rows.js'
+import { propertyRuns } from '../support/counts.js'
 import { dataRow } from '../support/data-rows.js'
 
 const text = fc.string({ unit: 'binary' }).map((value) => value.replaceAll('\0', ''))
@@ -20,6 +21,7 @@ describe('C4: values survive', () => {
         const wellFormed = Buffer.from(value).toString()
         expect(JSON.parse(encodedValue('text', value))).toBe(wellFormed)
       }),
+      propertyRuns(),
     )
   })
 
@@ -31,6 +33,7 @@ describe('C4: values survive', () => {
         expect(encoded).not.toMatch(/[\n\r]/u)
         expect(JSON.stringify(JSON.parse(encoded))).toBe(JSON.stringify(JSON.parse(json)))
       }),
+      propertyRuns(),
     )
   })
 
@@ -40,6 +43,7 @@ describe('C4: values survive', () => {
         const expected = Number.isFinite(value) ? value : String(value)
         expect(JSON.parse(encodedValue('float8', postgresDouble(value)))).toEqual(expected)
       }),
+      propertyRuns(),
     )
   })
 
@@ -54,7 +58,7 @@ describe('C4: values survive', () => {
           date.toISOString(),
         )
       }),
-      { numRuns: 2_000 },
+      propertyRuns(2_000),
     )
   })
 
@@ -67,6 +71,7 @@ describe('C4: values survive', () => {
         const expected: unknown = JSON.parse(JSON.stringify(wellFormed(value)))
         expect(JSON.parse(encodedValue('text[]', postgresArray(value)))).toEqual(expected)
       }),
+      propertyRuns(),
     )
   })
 
@@ -84,6 +89,7 @@ describe('C4: values survive', () => {
         expect(JSON.parse(`[${arrays}]`)).toEqual(known)
         expect(JSON.parse(`[${objects}]`)).toEqual(known.map(([a, b, c]) => ({ a, b, c })))
       }),
+      propertyRuns(),
     )
   })
 })
@@ -108,7 +114,7 @@ describe('K4: any bytes give valid JSON', () => {
         const json = encodedText({ columns, frames: dataRow([value]), shape: 'object' })
         expect(() => JSON.parse(json) as unknown).not.toThrow()
       }),
-      { numRuns: 20_000 },
+      propertyRuns(20_000),
     )
   })
 
@@ -127,7 +133,7 @@ describe('K4: any bytes give valid JSON', () => {
         const json = `[${Buffer.from(out.view()).toString()}]`
         expect(() => JSON.parse(json) as unknown).not.toThrow()
       }),
-      { numRuns: 5_000 },
+      propertyRuns(5_000),
     )
   })
 })

@@ -6,6 +6,7 @@ import {
   splitStatements,
   tokenize,
 } from '#src/protocol/sql-text.js'
+import { propertyRuns } from '../support/counts.js'
 
 /** Text made of the pieces on which a tokenizer of SQL goes wrong. */
 const sqlLike = fc
@@ -33,7 +34,7 @@ test('tokens tile any text', () => {
       }
       expect(end).toBe(text.length)
     }),
-    { numRuns: 2000 },
+    propertyRuns(2_000),
   )
 })
 
@@ -52,6 +53,6 @@ test('pieces, cut anywhere, give the statements of the whole', () => {
       }))
       expect(found).toEqual(whole)
     }),
-    { numRuns: 2000 },
+    propertyRuns(2_000),
   )
 })

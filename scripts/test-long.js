@@ -1,0 +1,34 @@
+// The tests whose cases are counted, with more of them: kills, power cuts, malformed requests,
+// random values. A variable that is set already stands; arguments go to vitest in place of the files.
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+const root = new URL('..', import.meta.url)
+
+/** CONTRIBUTING.md states these and those of a usual run. */
+const counts = {
+  KALAM_TEST_KILL_CYCLES: '100',
+  KALAM_TEST_POWER_CYCLES: '16',
+  KALAM_TEST_FUZZ_REQUESTS: '100000',
+  KALAM_TEST_PROPERTY_FACTOR: '100',
+}
+const files = ['tests/crash', 'tests/property', 'tests/fuzz']
+/** For tests that bring no deadline of their own: those of properties. */
+const testTimeoutMs = 1_800_000
+
+const env = { ...counts, ...process.env }
+const given = process.argv.slice(2)
+const args = ['run', `--testTimeout=${testTimeoutMs}`, ...(given.length > 0 ? given : files)]
+
+console.log(`vitest ${args.join(' ')}`)
+for (const name of Object.keys(counts)) console.log(`  ${name}=${env[name]}`)
+run('scripts/build.js', [])
+run('node_modules/vitest/vitest.mjs', args)
+
+function run(script, scriptArgs) {
+  const path = fileURLToPath(new URL(script, root))
+  const { status } = spawnSync(process.execPath, [path, ...scriptArgs], {
+    ...{ cwd: root, env, stdio: 'inherit' },
+  })
+  if (status !== 0) process.exit(status ?? 1)
+}
