@@ -244,7 +244,7 @@ export class Exchange {
         try {
           resolve(body instanceof DbError ? body : decode(body))
         } catch (thrown) {
-          reject(thrown as Error)
+          reject(thrown)
         }
       })
     })
