@@ -244,7 +244,7 @@ export class Exchange {
         try {
           resolve(body instanceof DbError ? body : decode(body))
         } catch (thrown) {
-          reject(thrown)
+          reject(thrown instanceof Error ? thrown : new Error(String(thrown)))
         }
       })
     })
