@@ -123,6 +123,19 @@ export function errorResponse(bytes: Uint8Array, start: number, end: number): Db
   })
 }
 
+/** SQLSTATE of the notice by which the system schema tells of a temporary object being made. */
+export const temporaryObjectState = 'KT001'
+
+/** A temporary table, view or function was made on the way, by a function or trigger perhaps. */
+export function madeTemporaryObject(bytes: Uint8Array): boolean {
+  let made = false
+  eachMessage(bytes, (tag, start, end) => {
+    if (tag === backendTag.notice)
+      made ||= errorResponse(bytes, start, end).sqlState === temporaryObjectState
+  })
+  return made
+}
+
 /** The first ErrorResponse among whole messages. */
 export function firstError(bytes: Uint8Array): DbError | undefined {
   let error: DbError | undefined

@@ -2,6 +2,7 @@
  * The first system schema: roles, what ordinary callers may not do, users and keys, and the views
  * that callers see. PostgreSQL itself enforces all of it; the dialect is the second wall.
  */
+import { temporaryObjectState } from '../../engine/backend-messages.js'
 import type { Migration } from '../migration.js'
 
 export const base: Migration = {
@@ -127,6 +128,19 @@ create function kalam.is_admin() returns boolean
   language sql stable parallel safe
   return pg_catalog.pg_has_role(current_user, 'kalam_admin', 'usage');
 comment on function kalam.is_admin() is 'Whether the caller is an admin.';
+
+-- All sessions share one backend, and with it pg_temp: the server must hear of each temporary
+-- object, also of one that a function makes on the way, to take it back.
+create function kalam.tell_of_temporary_objects() returns event_trigger
+  language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = notice as $$
+begin
+  if exists (select from pg_event_trigger_ddl_commands() where schema_name = 'pg_temp') then
+    raise notice 'a temporary object was made' using errcode = '${temporaryObjectState}';
+  end if;
+end $$;
+revoke execute on function kalam.tell_of_temporary_objects() from public;
+create event trigger kalam_temporary_objects on ddl_command_end
+  execute function kalam.tell_of_temporary_objects();
 `
 }
 

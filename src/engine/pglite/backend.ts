@@ -18,6 +18,8 @@ interface Internals {
   _SetUserIdAndSecContext(roleOid: number, securityContext: number): void
   _SetConfigOption(name: number, value: number, context: number, source: number): void
   _GetConfigOption(name: number, missingOk: number, restrictPrivileged: number): number
+  _NewGUCNestLevel(): number
+  _AtEOXact_GUC(isCommit: number, nestLevel: number): void
   _PostgresMainLoopOnce(): void
   _PostgresMainLongJmp(): void
   _PostgresSendReadyForQueryIfNecessary(): void
@@ -38,6 +40,8 @@ const internals = [
   '_SetUserIdAndSecContext',
   '_SetConfigOption',
   '_GetConfigOption',
+  '_NewGUCNestLevel',
+  '_AtEOXact_GUC',
   '_PostgresMainLoopOnce',
   '_PostgresMainLongJmp',
   '_PostgresSendReadyForQueryIfNecessary',
@@ -62,9 +66,21 @@ const guc = { postmaster: 1, userSet: 6, sourceSession: 13 } as const
 const identitySetting = 'bonjour_name'
 
 const tagQuery = 0x51
+const syncBytes = 5
 
 /** `I` idle, `T` in a transaction, `E` in a failed one; `none` where the unit ended in Flush. */
 export type TransactionStatus = 'I' | 'T' | 'E' | 'none'
+
+/** A unit as the backend takes it; see `Unit` of the engine's port. */
+export interface BackendUnit {
+  readonly bytes: Uint8Array
+  readonly identity: Identity
+  readonly searchPath: string | undefined
+  readonly replyBytesMax: number
+  readonly endsInFlush: boolean
+  /** Settings end with the unit. For units of the extended protocol that end in Sync. */
+  readonly ownSettings: boolean
+}
 
 export interface BackendReply {
   readonly bytes: Uint8Array
@@ -91,6 +107,7 @@ export class Backend {
   readonly #scratch: Scratch
   #input: Uint8Array = new Uint8Array(0)
   #inputAt = 0
+  #inputEnd = 0
   #copyEnded = false
   #chunks: Uint8Array[] = []
   #chunkBytes = 0
@@ -147,30 +164,24 @@ export class Backend {
    * Runs a unit to its end. Errors of SQL are inside the answer; throws BackendDead when PGlite
    * trapped, exited, or answered without ReadyForQuery.
    */
-  run(unit: {
-    readonly bytes: Uint8Array
-    readonly identity: Identity
-    readonly searchPath: string | undefined
-    readonly replyBytesMax: number
-    readonly endsInFlush: boolean
-  }): BackendReply {
-    this.#input = unit.bytes
+  run(unit: BackendUnit): BackendReply {
     this.#inputAt = 0
     this.#copyEnded = false
     this.#chunks = []
     this.#chunkBytes = 0
     this.#replyBytesMax = unit.replyBytesMax
     if (unit.identity.roleOid === bootstrapSuperuserOid && unit.searchPath !== undefined)
-      this.#keepingSearchPath(() => this.#runAs(unit.identity, unit.searchPath))
-    else this.#runAs(unit.identity, unit.searchPath)
+      this.#keepingSearchPath(() => this.#runAsCaller(unit))
+    else this.#runAsCaller(unit)
     return this.#takeReply(unit.endsInFlush)
   }
 
-  #runAs(identity: Identity, searchPath: string | undefined): void {
-    this.#apply(identity, searchPath)
-    this.#module._SetUserIdAndSecContext(identity.roleOid, securityLocalUserIdChange)
+  #runAsCaller(unit: BackendUnit): void {
+    this.#apply(unit.identity, unit.searchPath)
+    this.#module._SetUserIdAndSecContext(unit.identity.roleOid, securityLocalUserIdChange)
     try {
-      this.#runMessages()
+      if (unit.ownSettings) this.#runWithOwnSettings(unit.bytes)
+      else this.#finish(unit.bytes)
     } finally {
       this.#module._SetUserIdAndSecContext(bootstrapSuperuserOid, 0)
     }
@@ -196,10 +207,40 @@ export class Backend {
     await this.#pglite.close()
   }
 
-  #runMessages(): void {
+  /**
+   * Settings that the unit changes, in functions it calls too, are put back before it commits: the
+   * next unit is another caller's. It is what PostgreSQL does around a function with a SET clause.
+   */
+  #runWithOwnSettings(bytes: Uint8Array): void {
     const module = this.#module
+    const syncAt = bytes.length - syncBytes
+    // The first message begins the transaction; a nest level from before would not count.
+    this.#feed(bytes, firstMessageBytes(bytes))
+    if (!this.#runMessages()) return this.#finish(bytes)
+    const nestLevel = module._NewGUCNestLevel()
+    this.#feed(bytes, syncAt)
+    if (this.#runMessages()) module._AtEOXact_GUC(0, nestLevel)
+    this.#finish(bytes)
+  }
+
+  #finish(bytes: Uint8Array): void {
+    this.#feed(bytes, bytes.length)
+    this.#runMessages()
+    this.#flush()
+  }
+
+  /** Lets PostgreSQL read on, up to `end`. */
+  #feed(bytes: Uint8Array, end: number): void {
+    this.#input = bytes
+    this.#inputEnd = end
+  }
+
+  /** Runs the messages that were fed. False if one failed: PostgreSQL skips the rest up to Sync. */
+  #runMessages(): boolean {
+    const module = this.#module
+    let succeeded = true
     try {
-      while (this.#inputAt < this.#input.length || module._pq_buffer_remaining_data() > 0) {
+      while (this.#inputAt < this.#inputEnd || module._pq_buffer_remaining_data() > 0) {
         const stack = module.stackSave()
         try {
           module._PostgresMainLoopOnce()
@@ -207,10 +248,19 @@ export class Backend {
           module.stackRestore(stack)
           if ((thrown as { status?: unknown }).status !== longJumpStatus) throw thrown
           module._PostgresMainLongJmp()
+          succeeded = false
         }
       }
-      module._PostgresSendReadyForQueryIfNecessary()
-      module._pgl_pq_flush()
+      return succeeded
+    } catch (thrown) {
+      throw new BackendDead(describe(thrown), { cause: thrown })
+    }
+  }
+
+  #flush(): void {
+    try {
+      this.#module._PostgresSendReadyForQueryIfNecessary()
+      this.#module._pgl_pq_flush()
     } catch (thrown) {
       throw new BackendDead(describe(thrown), { cause: thrown })
     }
@@ -268,13 +318,14 @@ export class Backend {
   }
 
   #read(pointer: number, max: number): number {
-    if (this.#inputAt >= this.#input.length && !this.#copyEnded) {
+    if (this.#inputAt >= this.#inputEnd && !this.#copyEnded) {
       // Only COPY FROM STDIN reads past a unit: refuse its data, or PostgreSQL would exit.
       this.#copyEnded = true
       this.#input = this.#input[0] === tagQuery ? copyFail : copyFailThenSync
       this.#inputAt = 0
+      this.#inputEnd = this.#input.length
     }
-    const length = Math.min(max, this.#input.length - this.#inputAt)
+    const length = Math.min(max, this.#inputEnd - this.#inputAt)
     const end = this.#inputAt + length
     this.#module.HEAPU8.set(this.#input.subarray(this.#inputAt, end), pointer)
     this.#inputAt = end
@@ -302,6 +353,10 @@ export class Backend {
     HEAPU8[_QueryCancelPending] = 1
     HEAPU8[_InterruptPending] = 1
   }
+}
+
+function firstMessageBytes(bytes: Uint8Array): number {
+  return 1 + Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).readInt32BE(1)
 }
 
 /** Rows that PostgreSQL may still send after a cancel asked from inside its output. */

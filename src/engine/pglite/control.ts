@@ -83,7 +83,7 @@ export class Control {
       this.#words[word.running] = serial
       this.#words[word.startedAt] = clockMs()
     })
-    Atomics.add(this.#words, word.units, 1)
+    if (serial !== 0) Atomics.add(this.#words, word.units, 1)
   }
 
   running(): RunningUnit | undefined {

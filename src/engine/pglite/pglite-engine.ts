@@ -251,10 +251,12 @@ export class PGliteEngine implements Engine {
         if (pending.cancelled === undefined) return undefined
         return firstError(bytes)?.sqlState === '57014' ? pending.cancelled.error : undefined
       case outcome.tooLarge:
-        if (firstError(bytes)?.sqlState !== '57014') return undefined
+        // Never a success, though one row too large may end before its cancel is seen, and what
+        // is left of the answer then need not even be whole messages.
         return new DbError(
           'RESULT_TOO_LARGE',
           `the result is larger than ${pending.unit.replyBytesMax} bytes`,
+          { hint: 'a change whose RETURNING is too large may have been kept: look before a retry' },
         )
       case outcome.leaseExpired:
         return leaseTimeout(pending.leaseMs)

@@ -9,7 +9,7 @@
  * A session owns the engine while its transaction is open or it holds a lease. Deadlines end both:
  * the transaction is rolled back and the session's next unit is told why.
  */
-import { lastTag } from '../backend-messages.js'
+import { lastTag, madeTemporaryObject } from '../backend-messages.js'
 import { systemIdentity } from '../engine.js'
 import type { Backend, BackendReply } from './backend.js'
 import type { Control } from './control.js'
@@ -22,6 +22,7 @@ const sliceMs = 4
 /** How often deadlines of an idle owner are looked at. */
 const deadlineCheckMs = 20
 const tagFlush = 0x48
+const tagSync = 0x53
 
 interface QueuedUnit {
   readonly head: UnitHead
@@ -33,6 +34,8 @@ interface SessionState {
   readonly idleMs: number
   inTransaction: boolean
   held: boolean
+  /** It made temporary objects, which a plain transaction is not expected to. */
+  leftObjects: boolean
   /** The caller's search_path was applied; from then on it is the session's own to change. */
   entered: boolean
   expired: typeof outcome.leaseExpired | typeof outcome.idleExpired | undefined
@@ -176,7 +179,8 @@ export class Scheduler {
       if (session.inTransaction) this.#cleaner.rollBack()
       this.#disown()
     }
-    if (head.action === action.closeAndClean) this.#cleaner.clean()
+    if (head.action === action.closeAndClean || session?.leftObjects === true) this.#cleaner.clean()
+    else if (session !== undefined) this.#cleaner.resetSettings()
     this.#answer(head.serial, outcome.answered)
   }
 
@@ -198,6 +202,7 @@ export class Scheduler {
       session.entered && !isSystem ? undefined : head.searchPath,
     )
     session.entered ||= !isSystem
+    session.leftObjects ||= madeTemporaryObject(reply.bytes)
     session.inTransaction = reply.status !== 'I'
     if (session.inTransaction || session.held) this.#own(head.session)
     else this.#disown()
@@ -207,6 +212,7 @@ export class Scheduler {
   #runAlone(unit: QueuedUnit): void {
     const { head } = unit
     const reply = this.#runOnBackend(unit, head.searchPath)
+    if (madeTemporaryObject(reply.bytes)) this.#cleaner.clean()
     if (reply.status !== 'I') {
       if (reply.status === 'none') this.#cleaner.sync()
       this.#cleaner.rollBack()
@@ -218,6 +224,7 @@ export class Scheduler {
 
   #runOnBackend({ head, bytes }: QueuedUnit, searchPath: string | undefined): BackendReply {
     const { backend, control } = this.#options
+    const last = lastTag(bytes)
     control.setRunning(head.serial, () => backend.clearCancel())
     try {
       return backend.run({
@@ -225,7 +232,8 @@ export class Scheduler {
         identity: { roleOid: head.roleOid, userId: head.userId, readOnly: head.readOnly },
         searchPath,
         replyBytesMax: head.replyBytesMax,
-        endsInFlush: lastTag(bytes) === tagFlush,
+        endsInFlush: last === tagFlush,
+        ownSettings: head.session === 0 && last === tagSync,
       })
     } finally {
       control.setRunning(0, () => backend.clearCancel())
@@ -241,6 +249,7 @@ export class Scheduler {
       idleMs: head.idleMs,
       inTransaction: false,
       held: false,
+      leftObjects: false,
       entered: false,
       expired: undefined,
     }

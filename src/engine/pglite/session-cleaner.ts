@@ -18,9 +18,11 @@ export function sessionCleaner(backend: Backend) {
       searchPath: undefined,
       replyBytesMax: Infinity,
       endsInFlush: false,
+      ownSettings: false,
     }).bytes
 
   const rollBackMessage = simpleQuery('ROLLBACK')
+  const resetMessage = simpleQuery('RESET ALL')
   const forgetSequencesMessage = simpleQuery('DISCARD SEQUENCES')
   const cleanMessage = simpleQuery(
     'RESET ALL; DISCARD TEMP; DISCARD SEQUENCES; UNLISTEN *; SELECT pg_advisory_unlock_all()',
@@ -36,6 +38,11 @@ export function sessionCleaner(backend: Backend) {
   return {
     rollBack: () => void run(rollBackMessage),
     sync: () => void run(syncMessage),
+    /** Settings that functions left; a transaction of plain statements leaves nothing else. */
+    resetSettings: () => {
+      run(resetMessage)
+      backend.forgetSettings()
+    },
     forgetSequences: () => void run(forgetSequencesMessage),
     clean: () => {
       run(cleanMessage)
