@@ -24,7 +24,7 @@ export async function runServe(
   try {
     const loaded = loadConfig({ file: options.config, env, flags: flagsOf(options) })
     const server = await startServer({ loaded, version, home })
-    stderr.write(greeting(server))
+    stderr.write(greeting(server, kalamIn(env)))
     const signal = await firstSignal()
     stderr.write(`\n${signal}: finishing what runs, then stopping; again to stop at once\n`)
     await server.close()
@@ -48,15 +48,20 @@ function flagsOf(options: ServeOptions): readonly Flag[] {
 }
 
 /** Where it listens and what to do next; the log follows on standard output. */
-function greeting({ url, hasKeys }: Server): string {
-  const next = hasKeys ? [] : ['  first key:  kalam user create NAME']
+function greeting({ url, hasKeys }: Server, kalam: string): string {
+  const next = hasKeys ? [] : [`  first key:  ${kalam} user create NAME`]
   const lines = [
     `KalamDB listens at ${url}`,
     ...next,
-    '  shell:      kalam',
+    `  shell:      ${kalam}`,
     '  stop:       Ctrl-C',
   ]
   return `${lines.join('\n')}\n`
+}
+
+/** What to type here: started by npm (`npm start` in a checkout), it is npx that finds the command. */
+function kalamIn(env: Readonly<Record<string, string | undefined>>): string {
+  return env['npm_lifecycle_event'] === undefined ? 'kalam' : 'npx kalam'
 }
 
 function firstSignal(): Promise<string> {
