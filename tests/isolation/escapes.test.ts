@@ -352,6 +352,31 @@ describe('the key alone opens the door', () => {
   }
 })
 
+describe('what an admin’s function leaves behind when a user calls it', () => {
+  test.each([
+    ['a setting', "PERFORM set_config('TimeZone', 'Asia/Tokyo', false)"],
+    ['a search_path', "PERFORM set_config('search_path', 'pg_temp', false)"],
+    ['a setting of SET', 'SET work_mem = 64'],
+    ['a temporary table', 'CREATE TEMP TABLE diary (note text)'],
+    ['a temporary type', 'CREATE TEMP TABLE text (a int)'],
+    ['a cursor', "EXECUTE 'DECLARE c CURSOR WITH HOLD FOR SELECT note FROM public.diary'"],
+    ['a prepared statement', "EXECUTE 'PREPARE p AS SELECT 1'"],
+    ['a seed', 'PERFORM setseed(0.5)'],
+  ])('%s', async (_title, body) => {
+    await admin(`CREATE OR REPLACE FUNCTION leave() RETURNS int LANGUAGE plpgsql SECURITY DEFINER
+      AS $$ BEGIN ${body}; RETURN 1; END $$`)
+    const before = await world.fingerprint()
+    const answer = await world.ask(world.keys.alice, { sql: 'SELECT leave()' })
+    expect(answer.status, answer.text).toBeLessThan(500)
+    expect(await world.fingerprint()).toBe(before)
+    const note = await world.ask(world.keys.bob, { sql: 'SELECT note FROM diary' })
+    expect(note.rows).toEqual([['bob writes']])
+    const cursor = await world.ask(world.keys.bob, { sql: 'BEGIN; FETCH c; COMMIT' })
+    expect(cursor.status).toBe(400)
+    await admin('DROP FUNCTION leave()')
+  })
+})
+
 describe('rights taken away', () => {
   test('REVOKE counts for the very next request', async () => {
     await admin("GRANT SELECT ON vault TO 'alice'")
