@@ -67,10 +67,9 @@ async function start(
   const { config } = options.loaded
   const log = options.log ?? createLog(config.log)
   const metrics = createMetrics()
-  const engine = await openEngine({ config, log, diskModule: options.diskModule })
+  const engine = await openEngine({ config, log, metrics, diskModule: options.diskModule })
   closers.push(() => engine.close())
   metrics.watchQueue(() => engine.counters.pending)
-  engine.onRestart(() => metrics.engineRestarted())
 
   const queries = new Queries(engine)
   await migrate(queries)

@@ -13,6 +13,7 @@ import { openEngine as openConfiguredEngine } from '../../src/engine/open-engine
 import type { PGliteEngine } from '../../src/engine/pglite/pglite-engine.js'
 import { Queries } from '../../src/engine/queries.js'
 import { createLog } from '../../src/telemetry/log.js'
+import { createMetrics } from '../../src/telemetry/metrics.js'
 import { runLoop, type Operation, type Sample } from '../load/sample.js'
 import { serveOrders } from '../load/worker-process.js'
 import type { Durability } from './systems.js'
@@ -60,6 +61,7 @@ async function openEngine(durability: Durability): Promise<OpenEngine> {
   const engine = await openConfiguredEngine({
     config,
     log: createLog(config.log, process.stderr),
+    metrics: createMetrics(),
     diskModule: undefined,
   })
   const queries = new Queries(engine)

@@ -73,8 +73,6 @@ export interface Engine {
   /** Grows by one with each restart; prepared statements and sessions of an older generation are gone. */
   readonly generation: number
   readonly status: EngineStatus
-  /** Called after each restart, when the engine answers again. */
-  onRestart(listener: () => void): void
   close(): Promise<void>
 }
 

@@ -2,11 +2,12 @@ import type { Config } from '../config/settings.js'
 import { DbError } from '../errors.js'
 import type { Log } from '../telemetry/log.js'
 import { availableExtensions } from './pglite/extension-names.js'
-import { openPGliteEngine, type PGliteEngine } from './pglite/pglite-engine.js'
+import { openPGliteEngine, type EngineMetrics, type PGliteEngine } from './pglite/pglite-engine.js'
 
 export interface OpenEngineOptions {
   readonly config: Config
   readonly log: Log
+  readonly metrics: EngineMetrics
   /** Tests only: a module that exports `disk`, in place of the real one. */
   readonly diskModule?: string | undefined
 }
@@ -31,6 +32,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<PGliteEngi
     restartsMax: engine.restarts_max,
     restartWindowMs: engine.restart_window_ms,
     log: options.log,
+    metrics: options.metrics,
     diskModule: options.diskModule,
   })
 }

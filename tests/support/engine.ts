@@ -10,6 +10,7 @@ import { simpleQuery } from '#src/engine/frontend-messages.js'
 import { openEngine } from '#src/engine/open-engine.js'
 import type { PGliteEngine } from '#src/engine/pglite/pglite-engine.js'
 import { createLog } from '#src/telemetry/log.js'
+import { createMetrics } from '#src/telemetry/metrics.js'
 
 export interface TestEngineOptions {
   readonly settings?: Readonly<Record<string, number>>
@@ -45,6 +46,7 @@ export async function openTestEngine(options: TestEngineOptions = {}): Promise<T
   const engine = await openEngine({
     config,
     log: createLog(config.log),
+    metrics: createMetrics(),
     diskModule: options.diskModule,
   })
   return {

@@ -216,7 +216,10 @@ export class Backend {
     const syncAt = bytes.length - syncBytes
     // The first message begins the transaction; a nest level from before would not count.
     this.#feed(bytes, firstMessageBytes(bytes))
-    if (!this.#runMessages()) return this.#finish(bytes)
+    if (!this.#runMessages()) {
+      this.#finish(bytes)
+      return
+    }
     const nestLevel = module._NewGUCNestLevel()
     this.#feed(bytes, syncAt)
     if (this.#runMessages()) module._AtEOXact_GUC(0, nestLevel)

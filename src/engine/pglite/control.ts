@@ -19,14 +19,11 @@ const word = {
   leaseHeld: 4,
   /** KiB of WAL written since the last checkpoint. */
   walKib: 5,
-  /** Group commits done, and microseconds the last one took. */
-  syncs: 6,
-  syncMicros: 7,
   /** Units run, modulo 2^32. */
-  units: 8,
+  units: 6,
   /** Pages of 64 KiB that PGlite's memory has. */
-  memoryPages: 9,
-  count: 16,
+  memoryPages: 7,
+  count: 8,
 } as const
 
 const slotWaiting = 0
@@ -122,18 +119,6 @@ export class Control {
 
   resetWalBytes(): void {
     Atomics.store(this.#words, word.walKib, 0)
-  }
-
-  countSync(micros: number): void {
-    Atomics.add(this.#words, word.syncs, 1)
-    Atomics.store(this.#words, word.syncMicros, micros)
-  }
-
-  get syncs(): { readonly count: number; readonly lastMicros: number } {
-    return {
-      count: Atomics.load(this.#words, word.syncs) >>> 0,
-      lastMicros: Atomics.load(this.#words, word.syncMicros),
-    }
   }
 
   get unitsRun(): number {

@@ -84,7 +84,13 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly kind: 'ready'; readonly cancelFlags: CancelFlags | undefined }
-  | { readonly kind: 'replies'; readonly heads: readonly number[]; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'replies'
+      readonly heads: readonly number[]
+      readonly bytes: Uint8Array
+      /** How long the sync took that let these answers go, in µs; undefined if they waited for none. */
+      readonly syncMicros: number | undefined
+    }
   /** The engine cannot go on; it must be started again. */
   | { readonly kind: 'dead'; readonly cause: string }
   | { readonly kind: 'closed' }

@@ -7,6 +7,7 @@
  */
 import { DbError } from '../../errors.js'
 import type { Log } from '../../telemetry/log.js'
+import type { Metrics } from '../../telemetry/metrics.js'
 import {
   systemIdentity,
   type Engine,
@@ -44,16 +45,18 @@ export interface PGliteEngineOptions {
   readonly restartsMax: number
   readonly restartWindowMs: number
   readonly log: Log
+  readonly metrics: EngineMetrics
   readonly diskModule?: string | undefined
 }
+
+/** What the engine tells of itself as it happens. */
+export type EngineMetrics = Pick<Metrics, 'walSynced' | 'leaseWaited' | 'engineRestarted'>
 
 /** What the engine counts; read by metrics and upkeep. */
 export interface EngineCounters {
   readonly pending: number
   readonly unitsRun: number
   readonly walBytes: number
-  readonly syncs: number
-  readonly lastSyncMicros: number
   readonly memoryBytes: number
   readonly restarts: number
 }
@@ -76,7 +79,6 @@ export class PGliteEngine implements Engine {
   readonly #options: PGliteEngineOptions
   readonly #pending = new Map<number, PendingUnit>()
   readonly #serialOf = new WeakMap<Unit, number>()
-  readonly #restartListeners: (() => void)[] = []
   readonly #restartedAt: number[] = []
   #lock: FolderLock | undefined
   #database = ''
@@ -111,8 +113,6 @@ export class PGliteEngine implements Engine {
       pending: this.#pending.size,
       unitsRun: control?.unitsRun ?? 0,
       walBytes: control?.walBytes() ?? 0,
-      syncs: control?.syncs.count ?? 0,
-      lastSyncMicros: control?.syncs.lastMicros ?? 0,
       memoryBytes: control?.memoryBytes ?? 0,
       restarts: this.#restarts,
     }
@@ -121,10 +121,6 @@ export class PGliteEngine implements Engine {
   /** Called by upkeep after a checkpoint. */
   resetWalBytes(): void {
     this.#link?.control.resetWalBytes()
-  }
-
-  onRestart(listener: () => void): void {
-    this.#restartListeners.push(listener)
   }
 
   async open(): Promise<void> {
@@ -173,6 +169,11 @@ export class PGliteEngine implements Engine {
   /** Resolves when the engine answers, or has given up. */
   whenStarted(): Promise<void> {
     return this.#started
+  }
+
+  /** A session got the engine for itself. */
+  leaseWaited(seconds: number): void {
+    this.#options.metrics.leaseWaited(seconds)
   }
 
   /** Gives the worker something to do for a session; `run` and sessions end here. */
@@ -384,6 +385,7 @@ export class PGliteEngine implements Engine {
         died: (cause) => {
           if (this.#status.kind === 'ready') void this.#restart(cause)
         },
+        synced: (micros, units) => options.metrics.walSynced({ seconds: micros / 1e6, units }),
         stderr: (line) => log.debug('PostgreSQL said', { line }),
       },
     )
@@ -399,6 +401,7 @@ export class PGliteEngine implements Engine {
     if (this.#status.kind !== 'ready') return
     this.#status = { kind: 'restarting', cause }
     this.#restarts += 1
+    this.#options.metrics.engineRestarted()
     this.#options.log.error('the engine is started again', { cause })
     const old = this.#link
     this.#waitingForEngine = this.#saveUnbegun(cause)
@@ -409,10 +412,7 @@ export class PGliteEngine implements Engine {
       this.#fail(cause)
       return
     }
-    this.#started = this.#startWorker().then(
-      () => this.#restartListeners.forEach((listener) => listener()),
-      (failure: unknown) => this.#fail(String(failure)),
-    )
+    this.#started = this.#startWorker().catch((failure: unknown) => this.#fail(String(failure)))
     await this.#started
   }
 
@@ -470,7 +470,9 @@ class PGliteSession implements Session {
   }
 
   async hold(waitMs: number): Promise<void> {
+    const askedAt = performance.now()
     await this.#submit(emptyUnit(waitMs), action.hold)
+    this.#engine.leaseWaited((performance.now() - askedAt) / 1000)
   }
 
   cancel(): void {

@@ -52,7 +52,8 @@ export interface SchedulerOptions {
   readonly backend: Backend
   readonly control: Control
   readonly walSync: WalSync
-  readonly send: (heads: number[], bytes: Uint8Array<ArrayBuffer>) => void
+  /** `syncMicros`: how long the sync took that let these answers go. */
+  readonly send: (heads: number[], bytes: Uint8Array<ArrayBuffer>, syncMicros?: number) => void
   /** The backend can no longer be used; nothing is run or sent after it. */
   readonly onDead: (cause: unknown) => void
 }
@@ -87,7 +88,7 @@ export class Scheduler {
   }
 
   /** Sends every answer whose commits are durable. */
-  release(): void {
+  release(syncMicros?: number): void {
     const { walSync, send } = this.#options
     const heads: number[] = []
     const parts: Uint8Array[] = []
@@ -101,7 +102,8 @@ export class Scheduler {
       offset += reply.bytes.length
     }
     if (heads.length === 0) return
-    send(heads, heads.length === replyHeadFields ? exactBytes(parts[0]) : joined(parts, offset))
+    const bytes = heads.length === replyHeadFields ? exactBytes(parts[0]) : joined(parts, offset)
+    send(heads, bytes, syncMicros)
   }
 
   stop(): void {

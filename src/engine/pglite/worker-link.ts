@@ -17,6 +17,8 @@ import { flattenUnit, type PendingUnit } from './pending-unit.js'
 
 export interface WorkerLinkEvents {
   replied(serial: number, ended: Outcome, bytes: Uint8Array): void
+  /** A group commit: how long its sync took and how many units it made durable. */
+  synced(micros: number, units: number): void
   died(cause: string): void
   stderr(line: string): void
 }
@@ -133,6 +135,8 @@ export class WorkerLink {
     switch (message.kind) {
       case 'replies':
         this.#replies(message.heads, message.bytes)
+        if (message.syncMicros !== undefined)
+          this.#events.synced(message.syncMicros, message.heads.length / replyHeadFields)
         break
       case 'ready':
         this.#cancelFlags = message.cancelFlags

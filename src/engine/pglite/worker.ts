@@ -50,8 +50,7 @@ async function serve(): Promise<void> {
     disk,
     events: {
       synced: (_mark, micros) => {
-        control.countSync(Math.round(micros))
-        later.scheduler?.release()
+        later.scheduler?.release(micros)
         walSync.start()
       },
       failed: (cause) => die(new Error(`the WAL could not be synced: ${cause.message}`, { cause })),
@@ -65,7 +64,9 @@ async function serve(): Promise<void> {
     backend,
     control,
     walSync,
-    send: (heads, bytes) => tell({ kind: 'replies', heads, bytes }, [bytes.buffer]),
+    send: (heads, bytes, syncMicros) => {
+      tell({ kind: 'replies', heads, bytes, syncMicros }, [bytes.buffer])
+    },
     onDead: die,
   })
   later.scheduler = scheduler

@@ -11,6 +11,7 @@ import { systemIdentity } from '../../../dist/src/engine/engine.js'
 import { simpleQuery } from '../../../dist/src/engine/frontend-messages.js'
 import { openEngine } from '../../../dist/src/engine/open-engine.js'
 import { createLog } from '../../../dist/src/telemetry/log.js'
+import { createMetrics } from '../../../dist/src/telemetry/metrics.js'
 
 const [folder, first, diskModule] = process.argv.slice(2)
 const settings = {
@@ -20,7 +21,12 @@ const settings = {
 }
 const flags = Object.entries(settings).map(([key, value]) => ({ flag: '--set', key, value }))
 const { config } = loadConfig({ env: {}, flags })
-const engine = await openEngine({ config, log: createLog(config.log), diskModule })
+const engine = await openEngine({
+  config,
+  log: createLog(config.log),
+  metrics: createMetrics(),
+  diskModule,
+})
 const writers = 16
 const transactionsPerCheckpoint = 400
 
