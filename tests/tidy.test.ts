@@ -112,6 +112,16 @@ describe.each(Object.entries(mayImport))('%s', (room, allowed) => {
   })
 })
 
+test('ARCHITECTURE.md has this table of rooms', () => {
+  const page = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8')
+  const rows = page.matchAll(/^\| `([^`]+)` +\|[^|]+\|([^|]+)\|$/gmu)
+  const table = Array.from(rows, ([, room = '', names = '']): [string, string[]] => [
+    room,
+    Array.from(names.matchAll(/\w+/gu), ([name]) => `src/${name}`),
+  ])
+  expect(Object.fromEntries(table)).toEqual(mayImport)
+})
+
 test('no imports in a circle', () => {
   expect(findCycles()).toEqual([])
 })
