@@ -176,6 +176,13 @@ export const sections = {
           'Write-ahead log after which a checkpoint is made. ' +
           'More means fewer checkpoints, more disk and a longer recovery.',
       }),
+      temporary_bytes_max: integer({
+        default: 4 * GiB,
+        min: 1 * MiB,
+        max: 1024 * GiB,
+        unit: 'bytes',
+        description: "Most disk that one statement's sorts and hashes may take while it runs.",
+      }),
       upkeep_interval_ms: integer({
         default: 10_000,
         min: 100,

@@ -148,6 +148,7 @@ export function firstError(bytes: Uint8Array): DbError | undefined {
 /** What each SQLSTATE, or else its class, means to a caller. PostgreSQL docs, appendix A. */
 const codeBySqlState: Readonly<Record<string, ErrorCode>> = {
   '42601': 'SYNTAX_ERROR',
+  '25006': 'FORBIDDEN',
   '42501': 'FORBIDDEN',
   '40001': 'TRANSACTION_CONFLICT',
   '40P01': 'TRANSACTION_CONFLICT',

@@ -22,6 +22,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<PGliteEngi
     sharedBuffersBytes: engine.shared_buffers_bytes,
     // PostgreSQL's own bound is a fallback: upkeep checkpoints well before it.
     walBytesMax: engine.checkpoint_wal_bytes * 2,
+    temporaryBytesMax: engine.temporary_bytes_max,
     stackMb: engine.stack_mb,
     startTimeoutMs: engine.start_timeout_ms,
     extensions: engine.extensions,

@@ -28,6 +28,16 @@ test.each([
   }
 })
 
+test('a write whose rows are too many to answer is not kept', async () => {
+  const insert =
+    "INSERT INTO note SELECT repeat('x', 1000) FROM generate_series(1, 5000) RETURNING text"
+  for (const transaction of [false, true])
+    expect((await server.request(insert, { transaction })).body.error?.code).toBe(
+      'RESULT_TOO_LARGE',
+    )
+  expect((await server.sql('SELECT count(*)::int AS n FROM note')).rows).toEqual([{ n: 0 }])
+})
+
 test('as large as may be', async () => {
   const { rows } = await server.sql("SELECT repeat('x', 1000) AS text FROM generate_series(1, 64)")
   expect(rows).toHaveLength(64)

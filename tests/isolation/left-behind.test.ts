@@ -48,7 +48,7 @@ test.each(cases)('%s, in a statement of its own', async (_name, sql) => {
 
 test.each(cases)('%s, with parameters and a prepared statement', async (_name, sql) => {
   for (let time = 0; time < 3; time++) {
-    await server.request(`${sql.replace('SELECT', 'SELECT $1::int,')}`, {
+    await server.request(sql.replace('SELECT', 'SELECT $1::int,'), {
       key: alice,
       params: [time],
     })

@@ -6,6 +6,7 @@
 import { PGlite } from '@electric-sql/pglite'
 import type { Extensions, PGliteOptions } from '@electric-sql/pglite'
 import { transactionStatus } from '../backend-messages.js'
+import { MessageWriter } from '../frontend-messages.js'
 import type { Identity } from '../engine.js'
 import type { CancelFlags } from './cancel-flags.js'
 import { DurableFs, type DurableFsOptions } from './durable-fs.js'
@@ -77,8 +78,9 @@ export interface BackendUnit {
   readonly identity: Identity
   readonly searchPath: string | undefined
   readonly replyBytesMax: number
-  readonly endsInFlush: boolean
-  /** Settings end with the unit. For units of the extended protocol that end in Sync. */
+  /** Its last message. */
+  readonly end: 'query' | 'sync' | 'flush'
+  /** Settings end with the unit, if it ends in Sync. */
   readonly ownSettings: boolean
 }
 
@@ -95,6 +97,7 @@ export class BackendDead extends Error {}
 export interface BackendOptions extends DurableFsOptions {
   readonly sharedBuffersBytes: number
   readonly walBytesMax: number
+  readonly temporaryBytesMax: number
   readonly extensions: Extensions
   readonly wasmModule: WebAssembly.Module | undefined
   readonly onStderr: (line: string) => void
@@ -173,15 +176,15 @@ export class Backend {
     if (unit.identity.roleOid === bootstrapSuperuserOid && unit.searchPath !== undefined)
       this.#keepingSearchPath(() => this.#runAsCaller(unit))
     else this.#runAsCaller(unit)
-    return this.#takeReply(unit.endsInFlush)
+    return this.#takeReply(unit.end === 'flush')
   }
 
   #runAsCaller(unit: BackendUnit): void {
     this.#apply(unit.identity, unit.searchPath)
     this.#module._SetUserIdAndSecContext(unit.identity.roleOid, securityLocalUserIdChange)
     try {
-      if (unit.ownSettings) this.#runWithOwnSettings(unit.bytes)
-      else this.#finish(unit.bytes)
+      if (unit.end === 'sync') this.#runToSync(unit.bytes, unit.ownSettings)
+      else this.#runWhole(unit.bytes)
     } finally {
       this.#module._SetUserIdAndSecContext(bootstrapSuperuserOid, 0)
     }
@@ -207,38 +210,52 @@ export class Backend {
     await this.#pglite.close()
   }
 
+  /** The messages up to Sync, then Sync, which commits: in between there is a last say. */
+  #runToSync(bytes: Uint8Array, ownSettings: boolean): void {
+    const syncAt = bytes.length - syncBytes
+    const succeeded = ownSettings
+      ? this.#runWithOwnSettings(bytes, syncAt)
+      : this.#runUpTo(bytes, syncAt)
+    // Rows of RETURNING are sent when all is done and cannot be interrupted any more. What the
+    // caller will not get to see must not be kept: an error before Sync undoes it.
+    if (succeeded && this.#chunkBytes > this.#replyBytesMax) this.#runAside(failingMessage)
+    this.#runUpTo(bytes, bytes.length)
+    this.#flush()
+  }
+
   /**
    * Settings that the unit changes, in functions it calls too, are put back before it commits: the
    * next unit is another caller's. It is what PostgreSQL does around a function with a SET clause.
    */
-  #runWithOwnSettings(bytes: Uint8Array): void {
-    const module = this.#module
-    const syncAt = bytes.length - syncBytes
+  #runWithOwnSettings(bytes: Uint8Array, end: number): boolean {
     // The first message begins the transaction; a nest level from before would not count.
-    this.#feed(bytes, firstMessageBytes(bytes))
-    if (!this.#runMessages()) {
-      this.#finish(bytes)
-      return
-    }
-    const nestLevel = module._NewGUCNestLevel()
-    this.#feed(bytes, syncAt)
-    if (this.#runMessages()) module._AtEOXact_GUC(0, nestLevel)
-    this.#finish(bytes)
+    if (!this.#runUpTo(bytes, firstMessageBytes(bytes))) return this.#runUpTo(bytes, end)
+    const nestLevel = this.#module._NewGUCNestLevel()
+    const succeeded = this.#runUpTo(bytes, end)
+    if (succeeded) this.#module._AtEOXact_GUC(0, nestLevel)
+    return succeeded
   }
 
-  #finish(bytes: Uint8Array): void {
-    this.#feed(bytes, bytes.length)
-    this.#runMessages()
+  #runWhole(bytes: Uint8Array): void {
+    this.#runUpTo(bytes, bytes.length)
     this.#flush()
   }
 
-  /** Lets PostgreSQL read on, up to `end`. */
-  #feed(bytes: Uint8Array, end: number): void {
-    this.#input = bytes
-    this.#inputEnd = end
+  /** Runs a message of our own in the middle of a unit. */
+  #runAside(message: Uint8Array): void {
+    const at = this.#inputAt
+    this.#inputAt = 0
+    this.#runUpTo(message, message.length)
+    this.#inputAt = at
   }
 
-  /** Runs the messages that were fed. False if one failed: PostgreSQL skips the rest up to Sync. */
+  /** Lets PostgreSQL read on to `end`. False if a message failed: it skips the rest up to Sync. */
+  #runUpTo(bytes: Uint8Array, end: number): boolean {
+    this.#input = bytes
+    this.#inputEnd = end
+    return this.#runMessages()
+  }
+
   #runMessages(): boolean {
     const module = this.#module
     let succeeded = true
@@ -373,6 +390,7 @@ function startParameters(options: BackendOptions): string[] {
     shared_buffers: `${Math.ceil(options.sharedBuffersBytes / 1024)}kB`,
     max_wal_size: `${Math.ceil(options.walBytesMax / 1024 / 1024)}MB`,
     min_wal_size: '48MB',
+    temp_file_limit: `${Math.ceil(options.temporaryBytesMax / 1024)}kB`,
     TimeZone: 'UTC',
     log_min_messages: 'fatal',
   }
@@ -427,6 +445,8 @@ class Scratch {
 }
 
 const copyFail = copyFailMessage('this door cannot send COPY data')
+/** Binds a statement that is not there. */
+const failingMessage = new MessageWriter().bind('kalam_too_large', []).finish()
 const copyFailThenSync = Buffer.concat([copyFail, Buffer.from([0x53, 0, 0, 0, 4])])
 
 function copyFailMessage(reason: string): Buffer {

@@ -102,6 +102,7 @@ export interface WorkerOptions {
   readonly durable: boolean
   readonly sharedBuffersBytes: number
   readonly walBytesMax: number
+  readonly temporaryBytesMax: number
   readonly extensions: readonly string[]
   /** A module that exports `disk`, in place of the real one. Tests only. */
   readonly diskModule: string | undefined

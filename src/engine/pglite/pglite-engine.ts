@@ -31,6 +31,8 @@ export interface PGliteEngineOptions {
   readonly durable: boolean
   readonly sharedBuffersBytes: number
   readonly walBytesMax: number
+  /** Disk that one statement's sorts and hashes may take. */
+  readonly temporaryBytesMax: number
   readonly stackMb: number
   /** Longest a start may take, recovery included. */
   readonly startTimeoutMs: number
@@ -252,12 +254,12 @@ export class PGliteEngine implements Engine {
         if (pending.cancelled === undefined) return undefined
         return firstError(bytes)?.sqlState === '57014' ? pending.cancelled.error : undefined
       case outcome.tooLarge:
-        // Never a success, though one row too large may end before its cancel is seen, and what
-        // is left of the answer then need not even be whole messages.
+        // Never a success: one row too large may end before its cancel is seen, and what is left of
+        // the answer then need not even be whole messages.
         return new DbError(
           'RESULT_TOO_LARGE',
           `the result is larger than ${pending.unit.replyBytesMax} bytes`,
-          { hint: 'a change whose RETURNING is too large may have been kept: look before a retry' },
+          { hint: 'nothing was changed; stream it, ask for less, or raise http.result_bytes_max' },
         )
       case outcome.leaseExpired:
         return leaseTimeout(pending.leaseMs)
@@ -375,6 +377,7 @@ export class PGliteEngine implements Engine {
       durable: options.durable,
       sharedBuffersBytes: options.sharedBuffersBytes,
       walBytesMax: options.walBytesMax,
+      temporaryBytesMax: options.temporaryBytesMax,
       extensions: options.extensions,
       diskModule: options.diskModule,
     }

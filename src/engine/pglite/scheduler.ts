@@ -234,8 +234,8 @@ export class Scheduler {
         identity: { roleOid: head.roleOid, userId: head.userId, readOnly: head.readOnly },
         searchPath,
         replyBytesMax: head.replyBytesMax,
-        endsInFlush: last === tagFlush,
-        ownSettings: head.session === 0 && last === tagSync,
+        end: last === tagSync ? 'sync' : last === tagFlush ? 'flush' : 'query',
+        ownSettings: head.session === 0,
       })
     } finally {
       control.setRunning(0, () => backend.clearCancel())

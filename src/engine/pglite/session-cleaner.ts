@@ -17,7 +17,7 @@ export function sessionCleaner(backend: Backend) {
       identity: systemIdentity,
       searchPath: undefined,
       replyBytesMax: Infinity,
-      endsInFlush: false,
+      end: bytes === syncMessage ? 'sync' : 'query',
       ownSettings: false,
     }).bytes
 

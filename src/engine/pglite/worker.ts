@@ -118,6 +118,7 @@ async function openBackend(disk: Disk, walSync: WalSync): Promise<Backend> {
     wasmModule: new WebAssembly.Module(fs.readFileSync(pathToFileURL(wasmFile))),
     sharedBuffersBytes: options.sharedBuffersBytes,
     walBytesMax: options.walBytesMax,
+    temporaryBytesMax: options.temporaryBytesMax,
     extensions: await loadExtensions(options.extensions),
     onWalWrite: (bytes) => control.addWalBytes(bytes),
     onStderr: (line) => tell({ kind: 'stderr', line }),

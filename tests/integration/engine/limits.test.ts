@@ -1,11 +1,17 @@
 /** What ends a statement, and what the engine survives. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { MessageWriter } from '#src/engine/frontend-messages.js'
 import { openTestEngine, rowsOf, unit, type TestEngine } from '../../support/engine.js'
 
 let opened: TestEngine
 beforeAll(async () => {
   opened = await openTestEngine({
-    settings: { 'engine.queue_max': 50, 'engine.cancel_grace_ms': 300, 'engine.restarts_max': 100 },
+    settings: {
+      'engine.queue_max': 50,
+      'engine.cancel_grace_ms': 300,
+      'engine.restarts_max': 100,
+      'engine.temporary_bytes_max': 8 * 1024 * 1024,
+    },
   })
   await opened.engine.run(
     unit(
@@ -31,8 +37,8 @@ describe('a statement', () => {
       'WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r) SELECT count(*) FROM r',
     ],
     [
-      'a sort',
-      'SELECT count(*) FROM (SELECT random() FROM generate_series(1, 50000000) ORDER BY 1 OFFSET 0) s',
+      'a join',
+      'SELECT count(*) FROM generate_series(1, 9000) a, generate_series(1, 9000) b, generate_series(1, 9000) c',
     ],
   ])('ends at its deadline: %s', async (_name, sql) => {
     const { generation } = opened.engine
@@ -108,6 +114,13 @@ describe('a statement', () => {
     expect(await rows('SELECT 5')).toEqual([['5']])
   })
 
+  test('that takes more of the disk than it may ends with an error', async () => {
+    const sort = (rows: number) =>
+      `SELECT count(*) FROM (SELECT g FROM generate_series(1, ${rows}) g ORDER BY random() OFFSET 0) s`
+    expect(await sqlState(sort(200_000))).toBe('no error')
+    expect(await sqlState(sort(2_000_000))).toBe('53400')
+  })
+
   test('whose answer is too large ends; one of just the size does not', async () => {
     const sql = `SELECT repeat('x', 1000) FROM generate_series(1, 20000)`
     const { length } = await opened.engine.run(unit(sql))
@@ -122,9 +135,10 @@ describe('a statement', () => {
   test('whose answer is too large is undone', async () => {
     await opened.engine.run(unit('CREATE TABLE echoes (t text)'))
     const insert = `INSERT INTO echoes SELECT repeat('x', 1000) FROM generate_series(1, 5000) RETURNING t`
-    await expect(opened.engine.run(unit(insert, { replyBytesMax: 100_000 }))).rejects.toMatchObject(
-      { code: 'RESULT_TOO_LARGE' },
-    )
+    const bytes = new MessageWriter().parse('', insert).bind('', []).execute().sync().finish()
+    await expect(
+      opened.engine.run({ ...unit('', { replyBytesMax: 100_000 }), bytes }),
+    ).rejects.toMatchObject({ code: 'RESULT_TOO_LARGE' })
     expect(await rows('SELECT count(*) FROM echoes')).toEqual([['0']])
   })
 })
