@@ -6,6 +6,8 @@ test('a fresh server answers SQL for root and for a user it makes', async () => 
   const key = await server.createUser('alice')
   await server.sql('CREATE TABLE notes (id int PRIMARY KEY, body text); GRANT ALL ON notes TO user')
   await server.sql('INSERT INTO notes VALUES ($1, $2)', { key, params: [1, 'milk'] })
-  const { rows } = await server.sql('SELECT *, kalam.uid() IS NOT NULL AS known FROM notes', { key })
+  const { rows } = await server.sql('SELECT *, kalam.uid() IS NOT NULL AS known FROM notes', {
+    key,
+  })
   expect(rows).toEqual([{ id: 1, body: 'milk', known: true }])
 })
