@@ -181,7 +181,7 @@ export const sections = {
         min: 1 * MiB,
         max: 1024 * GiB,
         unit: 'bytes',
-        description: "Most disk that one statement's sorts and hashes may take while it runs.",
+        description: 'Most disk that sorts, hashes and streamed results may take together.',
       }),
       upkeep_interval_ms: integer({
         default: 10_000,

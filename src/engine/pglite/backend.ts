@@ -89,15 +89,16 @@ export interface BackendReply {
   readonly status: TransactionStatus
   /** The answer passed `replyBytesMax`, so the unit was cancelled. */
   readonly tooLarge: boolean
+  /** Temporary files passed `temporaryBytesMax`, so the unit was cancelled. */
+  readonly tooMuchDisk: boolean
 }
 
 /** The engine cannot be trusted any more: it must be started again. */
 export class BackendDead extends Error {}
 
-export interface BackendOptions extends DurableFsOptions {
+export interface BackendOptions extends Omit<DurableFsOptions, 'onTemporaryOverflow'> {
   readonly sharedBuffersBytes: number
   readonly walBytesMax: number
-  readonly temporaryBytesMax: number
   readonly extensions: Extensions
   readonly wasmModule: WebAssembly.Module | undefined
   readonly onStderr: (line: string) => void
@@ -114,13 +115,16 @@ export class Backend {
   #copyEnded = false
   #chunks: Uint8Array[] = []
   #chunkBytes = 0
+  #tooMuchDisk = false
   #replyBytesMax = Infinity
   /** What the settings hold outside transactions; undefined when a transaction may have changed it. */
   #applied: { userId?: string; searchPath?: string; readOnly?: boolean } = {}
 
   static async open(options: BackendOptions): Promise<Backend> {
+    const opened: { backend?: Backend } = {}
+    const onTemporaryOverflow = (): void => opened.backend?.overflowDisk()
     const pglite = await PGlite.create({
-      fs: new DurableFs(options),
+      fs: new DurableFs({ ...options, onTemporaryOverflow }),
       startParams: startParameters(options),
       extensions: options.extensions,
       onStderr: (line: string) => {
@@ -129,7 +133,8 @@ export class Backend {
       },
       ...(options.wasmModule === undefined ? {} : { pgliteWasmModule: options.wasmModule }),
     } as PGliteOptions)
-    return new Backend(pglite)
+    opened.backend = new Backend(pglite)
+    return opened.backend
   }
 
   private constructor(pglite: PGlite) {
@@ -159,6 +164,12 @@ export class Backend {
     return this.#module.HEAPU8.buffer.byteLength
   }
 
+  /** The unit that runs fills the disk: it is to end. */
+  overflowDisk(): void {
+    this.#tooMuchDisk = true
+    this.#cancelHere()
+  }
+
   clearCancel(): void {
     this.#module.HEAPU8[this.#module._QueryCancelPending] = 0
   }
@@ -172,6 +183,7 @@ export class Backend {
     this.#copyEnded = false
     this.#chunks = []
     this.#chunkBytes = 0
+    this.#tooMuchDisk = false
     this.#replyBytesMax = unit.replyBytesMax
     if (unit.identity.roleOid === bootstrapSuperuserOid && unit.searchPath !== undefined)
       this.#keepingSearchPath(() => this.#runAsCaller(unit))
@@ -292,12 +304,12 @@ export class Backend {
     const only = chunks.length === 1 ? chunks[0] : undefined
     const bytes = only ?? Buffer.concat(chunks)
     const tooLarge = this.#chunkBytes > this.#replyBytesMax
-    if (endsInFlush) return { bytes, status: 'none', tooLarge }
+    if (endsInFlush) return { bytes, status: 'none', tooLarge, tooMuchDisk: this.#tooMuchDisk }
     const status = transactionStatus(bytes)
     // An engine whose stack overflowed answers without it, and with nothing else either.
     if (status === undefined) throw new BackendDead('answered without ReadyForQuery')
     if (status !== 'I') this.#applied = {}
-    return { bytes, status, tooLarge }
+    return { bytes, status, tooLarge, tooMuchDisk: this.#tooMuchDisk }
   }
 
   /** Setting a value inside a transaction would be undone with it, so unknown values are set again. */
@@ -390,7 +402,6 @@ function startParameters(options: BackendOptions): string[] {
     shared_buffers: `${Math.ceil(options.sharedBuffersBytes / 1024)}kB`,
     max_wal_size: `${Math.ceil(options.walBytesMax / 1024 / 1024)}MB`,
     min_wal_size: '48MB',
-    temp_file_limit: `${Math.ceil(options.temporaryBytesMax / 1024)}kB`,
     TimeZone: 'UTC',
     log_min_messages: 'fatal',
   }

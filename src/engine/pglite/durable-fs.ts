@@ -70,10 +70,19 @@ export interface DurableFsOptions {
   readonly durable: boolean
   readonly memory: WebAssembly.Memory | undefined
   readonly onWalWrite: (bytes: number) => void
+  /** Bytes of temporary files; more, and `onTemporaryOverflow` is called with each write. */
+  readonly temporaryBytesMax: number
+  readonly onTemporaryOverflow: () => void
 }
 
 export class DurableFs extends NodeFS {
   readonly #options: DurableFsOptions
+  /**
+   * Sizes of what sorts, hashes and held cursors spill. PostgreSQL's own temp_file_limit fails the
+   * write, and a held cursor that fails so cannot be closed any more: the engine dies.
+   */
+  readonly #temporarySizes = new Map<string, number>()
+  #temporaryBytes = 0
 
   constructor(options: DurableFsOptions) {
     super(options.folder)
@@ -106,6 +115,7 @@ export class DurableFs extends NodeFS {
       const file = fileOf(stream)
       if (file.kind === 'wal') onWalWrite(length)
       else if (durable && file.kind === 'data') walSync.flushNow()
+      else if (file.kind === 'temporary') this.#countTemporary(file.path, (position ?? 0) + length)
       return nodeFs.tryFSOperation(() =>
         disk.write({ fd: stream.nfd, path: file.path }, buffer, offset, length, position),
       )
@@ -130,6 +140,20 @@ export class DurableFs extends NodeFS {
     }
   }
 
+  #countTemporary(file: string, sizeAtLeast: number): void {
+    const size = this.#temporarySizes.get(file) ?? 0
+    if (sizeAtLeast <= size) return
+    this.#temporarySizes.set(file, sizeAtLeast)
+    this.#temporaryBytes += sizeAtLeast - size
+    const { temporaryBytesMax, onTemporaryOverflow } = this.#options
+    if (this.#temporaryBytes > temporaryBytesMax) onTemporaryOverflow()
+  }
+
+  #forgetTemporary(file: string): void {
+    this.#temporaryBytes -= this.#temporarySizes.get(file) ?? 0
+    this.#temporarySizes.delete(file)
+  }
+
   #wrapNodes({ NODEFS, FS }: NodeFsModule): void {
     const { disk, walSync } = this.#options
     const operations = NODEFS.node_ops
@@ -145,6 +169,7 @@ export class DurableFs extends NodeFS {
       walSync.forget(removed)
       unlink(folder, name)
       disk.removed(removed)
+      this.#forgetTemporary(removed)
     }
     operations.mknod = (folder, name, mode, device) => {
       const node = mknod(folder, name, mode, device)

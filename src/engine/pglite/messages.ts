@@ -72,6 +72,8 @@ export const outcome = {
   leftOpen: 4,
   /** It had been given back and did not run; its slot is free again. */
   skipped: 5,
+  /** It was cancelled because its temporary files grew too large. */
+  tooMuchDisk: 6,
 } as const
 export type Outcome = (typeof outcome)[keyof typeof outcome]
 

@@ -31,7 +31,7 @@ export interface PGliteEngineOptions {
   readonly durable: boolean
   readonly sharedBuffersBytes: number
   readonly walBytesMax: number
-  /** Disk that one statement's sorts and hashes may take. */
+  /** Disk that sorts, hashes and streamed results may take together. */
   readonly temporaryBytesMax: number
   readonly stackMb: number
   /** Longest a start may take, recovery included. */
@@ -260,6 +260,13 @@ export class PGliteEngine implements Engine {
           'RESULT_TOO_LARGE',
           `the result is larger than ${pending.unit.replyBytesMax} bytes`,
           { hint: 'nothing was changed; stream it, ask for less, or raise http.result_bytes_max' },
+        )
+      case outcome.tooMuchDisk:
+        if (firstError(bytes)?.sqlState !== '57014') return undefined
+        return new DbError(
+          'OUT_OF_RESOURCES',
+          `temporary files would grow past ${this.#options.temporaryBytesMax} bytes`,
+          { sqlState: '53400', hint: 'engine.temporary_bytes_max is the bound of all together' },
         )
       case outcome.leaseExpired:
         return leaseTimeout(pending.leaseMs)

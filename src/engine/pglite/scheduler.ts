@@ -208,7 +208,7 @@ export class Scheduler {
     session.inTransaction = reply.status !== 'I'
     if (session.inTransaction || session.held) this.#own(head.session)
     else this.#disown()
-    this.#answer(head.serial, reply.tooLarge ? outcome.tooLarge : outcome.answered, reply.bytes)
+    this.#answer(head.serial, outcomeOf(reply), reply.bytes)
   }
 
   #runAlone(unit: QueuedUnit): void {
@@ -221,7 +221,7 @@ export class Scheduler {
       this.#answer(head.serial, outcome.leftOpen)
       return
     }
-    this.#answer(head.serial, reply.tooLarge ? outcome.tooLarge : outcome.answered, reply.bytes)
+    this.#answer(head.serial, outcomeOf(reply), reply.bytes)
   }
 
   #runOnBackend({ head, bytes }: QueuedUnit, searchPath: string | undefined): BackendReply {
@@ -308,6 +308,11 @@ export class Scheduler {
     }
     this.#disown()
   }
+}
+
+function outcomeOf({ tooLarge, tooMuchDisk }: BackendReply): Outcome {
+  if (tooLarge) return outcome.tooLarge
+  return tooMuchDisk ? outcome.tooMuchDisk : outcome.answered
 }
 
 const noBytes = new Uint8Array(0)
