@@ -34,7 +34,11 @@ export async function prepareRequest(
   const parameters = parametersOf(plans, request)
   const statements: ReadyStatement[] = []
   for (const [index, plan] of plans.entries())
-    statements.push(await ready(plan, { options, caller, parameters: parameters[index] ?? [] }))
+    statements.push(
+      plan.kind === 'sql'
+        ? readySql(plan, { identity: caller.identity, parameters: parameters[index] ?? [] })
+        : await ready(plan, { options, caller, parameters: parameters[index] ?? [] }),
+    )
   const hasTransactionControl = plans.some(
     (plan) => (sqlPlanOf(plan)?.transaction ?? 'none') !== 'none',
   )
@@ -68,7 +72,7 @@ function checkParameters(plan: Plan, given: number, index: number): void {
 }
 
 async function ready(
-  plan: Plan,
+  plan: Exclude<Plan, SqlPlan>,
   given: {
     readonly options: PrepareRooms
     readonly caller: Caller
@@ -77,8 +81,6 @@ async function ready(
 ): Promise<ReadyStatement> {
   const { options, caller, parameters } = given
   switch (plan.kind) {
-    case 'sql':
-      return readySql(plan, { identity: caller.identity, parameters })
     case 'execute-as': {
       const { identity } = await options.callers.callerFor(caller, plan.name)
       return readySql(plan.inner, { identity, parameters })

@@ -182,14 +182,11 @@ export class StatementRunner {
     })
   }
 
-  async #send(unit: Unit): Promise<Reply> {
+  #send(unit: Unit): Promise<Reply> {
     if (this.#signal.aborted) throw new DbError('CANCELLED', 'the caller has gone')
+    // Stays when it has ended: to cancel it then does nothing.
     this.#running = unit
-    try {
-      return await (this.#session ?? this.#rooms.engine).run(unit)
-    } finally {
-      this.#running = undefined
-    }
+    return (this.#session ?? this.#rooms.engine).run(unit)
   }
 
   #cancel(): void {

@@ -22,7 +22,7 @@ export class MessageWriter {
   #length = 0
 
   constructor(bytesExpected = 256) {
-    this.#buffer = Buffer.allocUnsafeSlow(bytesExpected)
+    this.#buffer = Buffer.allocUnsafe(bytesExpected)
   }
 
   query(sql: string): this {
@@ -135,7 +135,7 @@ export class MessageWriter {
   #room(bytes: number): void {
     const needed = this.#length + bytes
     if (needed <= this.#buffer.length) return
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2))
+    const larger = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2))
     this.#buffer.copy(larger, 0, 0, this.#length)
     this.#buffer = larger
   }

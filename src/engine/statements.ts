@@ -51,7 +51,8 @@ interface Prepared {
 export class Statements {
   readonly #engine: Engine
   readonly #options: StatementsOptions
-  readonly #prepared: LRUCache<string, Promise<Prepared>>
+  /** A promise while it is being prepared. */
+  readonly #prepared: LRUCache<string, Prepared | Promise<Prepared>>
   /** Texts without parameters that were run once; they are prepared when they come again. */
   readonly #seen: LRUCache<string, true>
   #lastName = 0
@@ -89,14 +90,6 @@ export class Statements {
     }
   }
 
-  /** The columns and parameter types of a statement, without running it. */
-  async describe(request: StatementRequest): Promise<{
-    readonly columns: readonly Column[]
-    readonly typeOids: readonly number[]
-  }> {
-    return this.#parse('', request)
-  }
-
   #keyOf(request: StatementRequest): string | undefined {
     const { text, scope } = request
     if (!request.reuse || text.length > this.#options.preparedTextMax) return undefined
@@ -107,7 +100,8 @@ export class Statements {
   }
 
   async #executePrepared(key: string, request: StatementRequest): Promise<RawResult> {
-    const prepared = await this.#prepare(key, request)
+    const known = this.#prepare(key, request)
+    const prepared = known instanceof Promise ? await known : known
     const values = request.encode(prepared.typeOids)
     const bytes = new MessageWriter().bind(prepared.name, values).execute().sync().finish()
     return resultOf(await request.send(unitOf(bytes, request.scope)), prepared.columns)
@@ -129,26 +123,26 @@ export class Statements {
     return resultOf(await request.send(unitOf(bytes, scope)), columns)
   }
 
-  #prepare(key: string, request: StatementRequest): Promise<Prepared> | Prepared {
+  #prepare(key: string, request: StatementRequest): Prepared | Promise<Prepared> {
     const known = this.#prepared.get(key)
-    if (known !== undefined) return this.#ifCurrent(known, key, request)
+    const isOfThisEngine = known instanceof Promise || known?.generation === this.#engine.generation
+    return known !== undefined && isOfThisEngine ? known : this.#prepareAnew(key, request)
+  }
+
+  async #prepareAnew(key: string, request: StatementRequest): Promise<Prepared> {
     const generation = this.#engine.generation
     const name = this.#nextName()
     const preparing = this.#parse(name, request).then((types) => ({ name, generation, ...types }))
     this.#prepared.set(key, preparing)
-    preparing.catch(() => this.#prepared.delete(key))
-    return preparing
-  }
-
-  async #ifCurrent(
-    known: Promise<Prepared>,
-    key: string,
-    request: StatementRequest,
-  ): Promise<Prepared> {
-    const prepared = await known
-    if (prepared.generation === this.#engine.generation) return prepared
-    if (this.#prepared.peek(key) === known) this.#prepared.delete(key)
-    return this.#prepare(key, request)
+    try {
+      const prepared = await preparing
+      // Unless it was forgotten meanwhile, or evicted and deallocated.
+      if (this.#prepared.peek(key) === preparing) this.#prepared.set(key, prepared)
+      return prepared
+    } catch (error) {
+      if (this.#prepared.peek(key) === preparing) this.#prepared.delete(key)
+      throw error
+    }
   }
 
   async #parse(
@@ -167,7 +161,7 @@ export class Statements {
     return { columns, typeOids }
   }
 
-  async #deallocate(preparing: Promise<Prepared>): Promise<void> {
+  async #deallocate(preparing: Prepared | Promise<Prepared>): Promise<void> {
     try {
       const { name, generation } = await preparing
       if (generation !== this.#engine.generation) return

@@ -80,7 +80,6 @@ export async function openPGliteEngine(options: PGliteEngineOptions): Promise<PG
 export class PGliteEngine implements Engine {
   readonly #options: PGliteEngineOptions
   readonly #pending = new Map<number, PendingUnit>()
-  readonly #serialOf = new WeakMap<Unit, number>()
   readonly #restartedAt: number[] = []
   #lock: FolderLock | undefined
   #database = ''
@@ -144,8 +143,10 @@ export class PGliteEngine implements Engine {
   }
 
   cancel(unit: Unit): void {
-    const serial = this.#serialOf.get(unit)
-    if (serial !== undefined) this.#cancel(serial, new DbError('CANCELLED', 'the caller cancelled'))
+    // Rare, and a table from units to serials would cost every unit that is not cancelled.
+    for (const pending of this.#pending.values())
+      if (pending.unit === unit)
+        this.#cancel(pending.serial, new DbError('CANCELLED', 'the caller cancelled'))
   }
 
   openSession(options: SessionOptions = {}): Session {
@@ -198,7 +199,6 @@ export class PGliteEngine implements Engine {
         reject,
         slot: noSlot,
       }
-      this.#serialOf.set(unit, pending.serial)
       this.#pending.set(pending.serial, pending)
       this.#startTicking()
       this.#dispatch(pending)
@@ -289,7 +289,6 @@ export class PGliteEngine implements Engine {
     this.#pending.delete(serial)
     const isGivenBack = this.#givenBack.has(serial)
     if (pending.slot !== noSlot && !isGivenBack) this.#link?.freeSlot(pending.slot)
-    if (this.#pending.size === 0) this.#stopTicking()
     if (result instanceof DbError) pending.reject(result)
     else pending.resolve(result)
   }
@@ -335,6 +334,11 @@ export class PGliteEngine implements Engine {
 
   #checkDeadlines(): void {
     this.#ticks += 1
+    // Not at the last answer: under light load the timer would come and go with every unit.
+    if (this.#pending.size === 0) {
+      this.#stopTicking()
+      return
+    }
     this.#checkRunning()
     if (this.#ticks % waitCheckTicks === 0) this.#checkWaiting()
   }
