@@ -93,7 +93,7 @@ class LocalDatabase implements Database {
       throw new DbError('BAD_REQUEST', 'only a single statement can be streamed')
     const streamable = statement.kind === 'sql' && statement.plan.query && !statement.plan.stateful
     if (streamable && !request.transaction && request.idempotencyKey === undefined) {
-      yield* this.#streamCursor(statement, this.#runner(request, signal))
+      yield* this.#streamCursor(statement, this.#runner(request, signal, this.#pieceBytesMax()))
       return
     }
     const { results } = await this.run(caller, request, signal)
@@ -104,13 +104,17 @@ class LocalDatabase implements Database {
     this.#isClosed = true
   }
 
-  #runner(request: SqlRequest, signal: CancelSignal): StatementRunner {
-    const { statementTimeoutMs, leaseWaitMs, resultBytesMax } = this.#options.settings
+  #runner(
+    request: SqlRequest,
+    signal: CancelSignal,
+    replyBytesMax = this.#options.settings.resultBytesMax,
+  ): StatementRunner {
+    const { statementTimeoutMs, leaseWaitMs } = this.#options.settings
     const limits = {
       searchPath: searchPathOf(request.namespace),
       timeoutMs: statementTimeoutMs,
       waitMs: leaseWaitMs,
-      replyBytesMax: resultBytesMax,
+      replyBytesMax,
     }
     return new StatementRunner(this.#options.rooms, limits, signal)
   }
@@ -199,6 +203,12 @@ class LocalDatabase implements Database {
     }
   }
 
+  /** A piece is sized by the rows of the one before; rows may grow this much from one to the next. */
+  #pieceBytesMax(): number {
+    const { resultBytesMax, streamPieceBytes } = this.#options.settings
+    return Math.max(resultBytesMax, streamPieceBytes * pieceOverrun)
+  }
+
   async *#pieces(
     cursor: string,
     identity: Caller['identity'],
@@ -215,7 +225,8 @@ class LocalDatabase implements Database {
       total += rowCount
       if (rowCount < rows) break
       const rowBytes = Math.max(1, frames.length / rowCount)
-      rows = Math.max(1, Math.min(streamPieceRows, Math.floor(streamPieceBytes / rowBytes)))
+      const fitting = Math.floor(streamPieceBytes / rowBytes)
+      rows = Math.max(1, Math.min(streamPieceRows, fitting, rows * pieceGrowth))
     }
     yield { kind: 'end', command: 'SELECT', rowCount: total }
   }
@@ -265,6 +276,10 @@ class LocalDatabase implements Database {
 
 /** Rows of the first piece, before it is known how long they are. */
 const firstPieceRows = 100
+/** How much longer in rows a piece may be than the one before. */
+const pieceGrowth = 4
+/** How many times the bytes meant for it a piece may take. */
+const pieceOverrun = 4
 
 function searchPathOf(namespace: string | undefined): string {
   return namespace === undefined ? 'public' : `${quoteIdentifier(namespace)}, public`
