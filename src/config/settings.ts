@@ -115,7 +115,7 @@ export const sections = {
           '`vector`, `pg_trgm`, `pgcrypto`, `citext` and others.',
       }),
       shared_buffers_bytes: integer({
-        default: 128 * MiB,
+        default: 96 * MiB,
         min: 16 * MiB,
         max: 1 * GiB,
         unit: 'bytes',
