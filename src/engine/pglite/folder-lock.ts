@@ -53,11 +53,7 @@ export async function lockFolder(folder: string, onLost: () => void): Promise<Fo
 function holdLock(file: string, owner: Owner, onLost: () => void): FolderLock {
   let held = true
   const beat = setInterval(() => {
-    if (readOwner(file)?.id === owner.id) {
-      const now = new Date()
-      fs.utimesSync(file, now, now)
-      return
-    }
+    if (keepsLock(file, owner)) return
     clearInterval(beat)
     held = false
     onLost()
@@ -71,6 +67,28 @@ function holdLock(file: string, owner: Owner, onLost: () => void): FolderLock {
       if (readOwner(file)?.id === owner.id) fs.rmSync(file, { force: true })
     },
   }
+}
+
+/** Lets the heart beat. False if the file is gone or another's; that it cannot be read says nothing. */
+function keepsLock(file: string, owner: Owner): boolean {
+  try {
+    const present = JSON.parse(fs.readFileSync(file, 'utf8')) as Owner
+    if (present.id !== owner.id) return false
+  } catch (cause) {
+    // Without free descriptors (EMFILE) nothing can be read for a while.
+    if (cause instanceof SyntaxError || isMissing(cause)) return false
+  }
+  try {
+    const now = new Date()
+    fs.utimesSync(file, now, now)
+    return true
+  } catch (cause) {
+    return !isMissing(cause)
+  }
+}
+
+function isMissing(cause: unknown): boolean {
+  return (cause as NodeJS.ErrnoException).code === 'ENOENT'
 }
 
 /** Written whole and then linked, so that nobody reads half an owner. */

@@ -1,5 +1,5 @@
 /** One server per folder, and folders that cannot be used. */
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -13,6 +13,8 @@ import {
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { mkdtempSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { copyOfTemplate, openTestEngine, rowsOf, unit } from '../../support/engine.js'
 
@@ -72,6 +74,16 @@ describe('a data folder', () => {
     clearInterval(heart)
     const engine = await openTestEngine({ folder })
     await engine[Symbol.asyncDispose]()
+  })
+
+  test('stays its owner’s when the process has no file descriptor left', async () => {
+    const script = fileURLToPath(
+      new URL('../../support/lock-without-descriptors.mjs', import.meta.url),
+    )
+    const module = fileURLToPath(import.meta.resolve('#src/engine/pglite/folder-lock.js'))
+    const command = `ulimit -n 64; exec "${process.execPath}" "${script}" "${module}" "${folder}"`
+    const { stdout } = await promisify(execFile)('bash', ['-c', command], { timeout: 30_000 })
+    expect(stdout).toBe('kept\n')
   })
 
   test('is left without a lock after a clean end', async () => {
