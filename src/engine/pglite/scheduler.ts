@@ -293,6 +293,8 @@ export class Scheduler {
     else return
     try {
       this.#endTransaction()
+      // The next unit is a stranger's, and the session's own end may be long in coming.
+      this.#cleaner.clean()
     } catch (cause) {
       this.#isDead = true
       this.#options.onDead(cause)

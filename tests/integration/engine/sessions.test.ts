@@ -116,6 +116,16 @@ describe('a lease', () => {
     await session.close()
   })
 
+  test('that was taken back leaves nothing to whoever comes next', async () => {
+    const session = opened.engine.openSession()
+    await session.hold(1_000)
+    await session.run(unit(`CREATE TEMP TABLE counts (n int); SET work_mem = '7MB'`))
+    expect(await rows(`SELECT to_regclass('pg_temp.counts'), current_setting('work_mem')`)).toEqual(
+      [[null, '4MB']],
+    )
+    await session.close()
+  })
+
   test('that lasts too long is ended between statements and inside one', async () => {
     const session = opened.engine.openSession()
     await session.run(unit('BEGIN'))
