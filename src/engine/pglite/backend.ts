@@ -68,6 +68,8 @@ const identitySetting = 'bonjour_name'
 
 const tagQuery = 0x51
 const syncBytes = 5
+const readyForQueryBytes = 6
+const noBytes = new Uint8Array(0)
 
 /** `I` idle, `T` in a transaction, `E` in a failed one; `none` where the unit ended in Flush. */
 export type TransactionStatus = 'I' | 'T' | 'E' | 'none'
@@ -85,6 +87,7 @@ export interface BackendUnit {
 }
 
 export interface BackendReply {
+  /** Whole messages; none if the answer was too large. */
   readonly bytes: Uint8Array
   readonly status: TransactionStatus
   /** The answer passed `replyBytesMax`, so the unit was cancelled. */
@@ -302,10 +305,12 @@ export class Backend {
     const chunks = this.#chunks
     this.#chunks = []
     const only = chunks.length === 1 ? chunks[0] : undefined
-    const bytes = only ?? Buffer.concat(chunks)
+    const received = only ?? Buffer.concat(chunks)
     const tooLarge = this.#chunkBytes > this.#replyBytesMax
+    // Rows may be missing in the middle: what is left must not be taken for messages.
+    const bytes = tooLarge ? noBytes : received
     if (endsInFlush) return { bytes, status: 'none', tooLarge, tooMuchDisk: this.#tooMuchDisk }
-    const status = transactionStatus(bytes)
+    const status = transactionStatus(received)
     // An engine whose stack overflowed answers without it, and with nothing else either.
     if (status === undefined) throw new BackendDead('answered without ReadyForQuery')
     if (status !== 'I') this.#applied = {}
@@ -377,7 +382,9 @@ export class Backend {
   /** Of what is not kept, ReadyForQuery must still be found at the end. */
   #keepEnd(pointer: number, length: number): void {
     const last = this.#module.HEAPU8.slice(pointer, pointer + length)
-    this.#chunks = [last]
+    const before = this.#chunks.at(-1) ?? noBytes
+    // PostgreSQL sends its buffer whenever it is full, within a message too.
+    this.#chunks = [before.slice(-readyForQueryBytes), last]
   }
 
   #cancelHere(): void {

@@ -204,7 +204,7 @@ export class Scheduler {
       session.entered && !isSystem ? undefined : head.searchPath,
     )
     session.entered ||= !isSystem
-    session.leftObjects ||= madeTemporaryObject(reply.bytes)
+    session.leftObjects ||= reply.tooLarge || madeTemporaryObject(reply.bytes)
     session.inTransaction = reply.status !== 'I'
     if (session.inTransaction || session.held) this.#own(head.session)
     else this.#disown()
@@ -214,7 +214,7 @@ export class Scheduler {
   #runAlone(unit: QueuedUnit): void {
     const { head } = unit
     const reply = this.#runOnBackend(unit, head.searchPath)
-    if (madeTemporaryObject(reply.bytes)) this.#cleaner.clean()
+    if (reply.tooLarge || madeTemporaryObject(reply.bytes)) this.#cleaner.clean()
     if (reply.status !== 'I') {
       if (reply.status === 'none') this.#cleaner.sync()
       this.#cleaner.rollBack()

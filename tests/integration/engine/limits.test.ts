@@ -141,6 +141,16 @@ describe('a statement', () => {
     ).rejects.toMatchObject({ code: 'RESULT_TOO_LARGE' })
     expect(await rows('SELECT count(*) FROM echoes')).toEqual([['0']])
   })
+
+  test('whose answer is far too large leaves nothing that is taken for messages', async () => {
+    await opened.engine.run(unit('CREATE TABLE holes (n int)'))
+    const nulls = Array(100).fill('null').join(', ')
+    const insert = `INSERT INTO holes SELECT generate_series(1, 60000) RETURNING ${nulls}`
+    await expect(opened.engine.run(unit(insert, { replyBytesMax: 1_000 }))).rejects.toMatchObject({
+      code: 'RESULT_TOO_LARGE',
+    })
+    expect(await rows('SELECT 7')).toEqual([['7']])
+  })
 })
 
 test('one more than engine.queue_max is turned away, and nothing else', async () => {
