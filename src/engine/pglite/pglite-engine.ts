@@ -95,6 +95,7 @@ export class PGliteEngine implements Engine {
   /** Serial → slot of units that were taken back and are still on the worker's list. */
   #givenBack = new Map<number, number>()
   #started: Promise<void> = Promise.resolve()
+  #closing: Promise<void> | undefined
 
   constructor(options: PGliteEngineOptions) {
     this.#options = options
@@ -158,14 +159,22 @@ export class PGliteEngine implements Engine {
     })
   }
 
-  async close(): Promise<void> {
-    if (this.#status.kind === 'closed') return
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const wasReady = this.#status.kind === 'ready'
     this.#status = { kind: 'closed' }
     for (const serial of [...this.#pending.keys()])
       this.#settle(serial, new DbError('UNAVAILABLE', 'the server is stopping'))
     this.#waitingForEngine = []
     this.#stopTicking()
-    await this.#link?.close()
+    if (wasReady) await this.#link?.close(this.#options.cancelGraceMs)
+    else await this.#link?.terminate()
+    // A start that was under way sees that it is not wanted any more; the folder is its until then.
+    await this.#started
     this.#lock?.release()
   }
 
@@ -405,6 +414,11 @@ export class PGliteEngine implements Engine {
     )
     this.#link = link
     await link.opened(options.startTimeoutMs)
+    // Closed, or without its lock, while it was starting.
+    if (this.#status.kind !== 'restarting') {
+      await link.terminate()
+      return
+    }
     this.#generation += 1
     this.#status = { kind: 'ready' }
     for (const pending of this.#waitingForEngine.splice(0)) this.#dispatch(pending)
@@ -421,13 +435,19 @@ export class PGliteEngine implements Engine {
     this.#waitingForEngine = this.#saveUnbegun(cause)
     this.#link = undefined
     this.#givenBack.clear()
-    await old?.terminate()
-    if (this.#tooManyRestarts()) {
-      this.#fail(cause)
-      return
-    }
-    this.#started = this.#startWorker().catch((failure: unknown) => this.#fail(String(failure)))
+    this.#started = this.#replace(old, cause)
     await this.#started
+  }
+
+  async #replace(old: WorkerLink | undefined, cause: string): Promise<void> {
+    await old?.terminate()
+    if (this.#tooManyRestarts()) this.#fail(cause)
+    if (this.#status.kind !== 'restarting') return
+    try {
+      await this.#startWorker()
+    } catch (failure) {
+      this.#fail(String(failure))
+    }
   }
 
   #saveUnbegun(cause: string): PendingUnit[] {
@@ -499,14 +519,19 @@ class PGliteSession implements Session {
   }
 
   async #submit(unit: Unit, kind: Action): Promise<Reply> {
-    if (this.#closing !== undefined) throw new DbError('CANCELLED', 'the session is closed')
+    if (this.#isClosing()) throw new DbError('CANCELLED', 'the session is closed')
     await this.#enter()
+    if (this.#isClosing()) throw new DbError('CANCELLED', 'the session is closed')
     this.#running = unit
     try {
       return await this.#engine.submit(unit, kind, this.#identity)
     } finally {
       this.#running = undefined
     }
+  }
+
+  #isClosing(): boolean {
+    return this.#closing !== undefined
   }
 
   /** A session lives in one engine: after a restart it is gone. */

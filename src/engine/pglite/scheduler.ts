@@ -106,9 +106,11 @@ export class Scheduler {
     send(heads, bytes, syncMicros)
   }
 
+  /** Rolls back what is open and runs nothing any more. */
   stop(): void {
     clearInterval(this.#deadlines)
     if (this.#owner !== 0) this.#endTransaction()
+    this.#isDead = true
   }
 
   #drain(): void {

@@ -23,6 +23,9 @@ export interface WorkerLinkEvents {
   stderr(line: string): void
 }
 
+/** How often a unit that runs is asked to end when the worker is to close. */
+const interruptEveryMs = 20
+
 export class WorkerLink {
   readonly control = new Control()
   readonly #worker: Worker
@@ -92,20 +95,31 @@ export class WorkerLink {
     if (flags !== undefined) this.control.interrupt(serial, () => setCancelFlags(flags))
   }
 
-  /** Shuts PostgreSQL down cleanly and ends the thread. */
-  async close(): Promise<void> {
+  /** Shuts PostgreSQL down cleanly and ends the thread. A unit that runs on past `graceMs` is cut off. */
+  async close(graceMs: number): Promise<void> {
     if (this.#isDead) return
     const closed = new Promise<void>((resolve) => {
       this.#closed = resolve
     })
     this.#post({ kind: 'close' })
+    const until = Date.now() + graceMs
+    const insisting = setInterval(() => this.#endRunning(until), interruptEveryMs)
     await closed
+    clearInterval(insisting)
     await this.terminate()
+  }
+
+  #endRunning(until: number): void {
+    const running = this.control.running()
+    if (running === undefined) return
+    if (Date.now() < until) this.interrupt(running.serial)
+    else void this.terminate()
   }
 
   /** Ends the thread at once; what it had not made durable is undone at the next start. */
   async terminate(): Promise<void> {
     this.#isDead = true
+    this.#opened?.reject(new Error('the worker was ended'))
     await this.#worker.terminate()
     this.#closed?.()
   }
