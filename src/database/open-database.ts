@@ -194,6 +194,7 @@ class LocalDatabase implements Database {
     const { identity } = statement
     // Cursors share the backend: 128 random bits keep others from guessing the name.
     const cursor = quoteIdentifier(`kalam_${randomBytes(16).toString('hex')}`)
+    runner.runOnce()
     try {
       await runner.runWrapped(statement, `DECLARE ${cursor} NO SCROLL CURSOR WITH HOLD FOR `)
       yield* this.#pieces(cursor, identity, runner)
@@ -237,8 +238,10 @@ class LocalDatabase implements Database {
       timeoutMs: 10_000,
       waitMs: 600_000,
       replyBytesMax: 65_536,
+      freesRoom: true,
     }
     const runner = new StatementRunner(this.#options.rooms, limits, new AbortController().signal)
+    runner.runOnce()
     try {
       await runner.runText(`CLOSE ${cursor}`, identity)
     } catch (error) {

@@ -47,6 +47,8 @@ export interface RequestLimits {
   readonly timeoutMs: number
   readonly waitMs: number
   readonly replyBytesMax: number
+  /** It only gives back what an earlier statement took. */
+  readonly freesRoom?: boolean
 }
 
 export class StatementRunner {
@@ -69,6 +71,11 @@ export class StatementRunner {
   enter(session: Session, options: { readonly reuse: boolean }): void {
     this.#session = session
     this.#reuse = options.reuse
+  }
+
+  /** What is run from now on will not come again: it takes the place of no prepared statement. */
+  runOnce(): void {
+    this.#reuse = false
   }
 
   /** Ends the watch on the caller. */

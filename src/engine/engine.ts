@@ -34,6 +34,8 @@ export interface Unit {
   readonly waitMs: number
   /** Largest answer in bytes; past it the unit is cancelled: RESULT_TOO_LARGE. */
   readonly replyBytesMax: number
+  /** Not refused for want of room in the queue: it only gives back what an earlier unit took. */
+  readonly freesRoom?: boolean
 }
 
 /**

@@ -14,6 +14,8 @@ export interface Scope {
   readonly timeoutMs: number
   readonly waitMs: number
   readonly replyBytesMax: number
+  /** It only gives back what an earlier statement took; see `Unit`. */
+  readonly freesRoom?: boolean
 }
 
 /** A statement's result as it came over the protocol: rows are not decoded. */

@@ -41,9 +41,12 @@ export interface StatementRequest {
   readonly reuse: boolean
 }
 
-interface Prepared {
+interface StatementName {
   readonly name: string
   readonly generation: number
+}
+
+interface Prepared extends StatementName {
   readonly typeOids: readonly number[]
   readonly columns: readonly Column[]
 }
@@ -71,9 +74,14 @@ export class Statements {
 
   /** Prepared statements are made anew from now on: a table or function has changed. */
   forget(): void {
-    for (const prepared of this.#prepared.values()) void this.#deallocate(prepared)
+    const known = [...this.#prepared.values()]
     this.#prepared.clear()
     this.#seen.clear()
+    const settled: Prepared[] = []
+    for (const prepared of known)
+      if (prepared instanceof Promise) void this.#deallocate(prepared)
+      else settled.push(prepared)
+    void this.#deallocateAll(settled)
   }
 
   /** Errors: PostgreSQL's, with `position` in `text`; those of the engine's `run`. */
@@ -85,7 +93,6 @@ export class Statements {
     } catch (error) {
       if (!isStale(error)) throw error
       // Nothing of it has run: prepare it anew and run it once more.
-      this.#prepared.delete(key)
       return this.#executePrepared(key, request)
     }
   }
@@ -104,7 +111,20 @@ export class Statements {
     const prepared = known instanceof Promise ? await known : known
     const values = request.encode(prepared.typeOids)
     const bytes = new MessageWriter().bind(prepared.name, values).execute().sync().finish()
-    return resultOf(await request.send(unitOf(bytes, request.scope)), prepared.columns)
+    const reply = await request.send(unitOf(bytes, request.scope))
+    try {
+      return resultOf(reply, prepared.columns)
+    } catch (error) {
+      if (isStale(error)) this.#discard(key, prepared)
+      throw error
+    }
+  }
+
+  /** Of many requests that find it stale at once, the first does it; the others find its successor. */
+  #discard(key: string, prepared: Prepared): void {
+    if (this.#prepared.peek(key) !== prepared) return
+    this.#prepared.delete(key)
+    void this.#deallocate(prepared)
   }
 
   async #executeOnce(request: StatementRequest): Promise<RawResult> {
@@ -117,10 +137,17 @@ export class Statements {
     // Types first: only PostgreSQL knows how each value is to be written. The statement keeps a
     // name of its own until it has run, since others use the unnamed one in between.
     const name = this.#nextName()
+    const { generation } = this.#engine
     const { typeOids, columns } = await this.#parse(name, request)
-    const writer = new MessageWriter().bind(name, request.encode(typeOids)).execute()
-    const bytes = writer.closeStatement(name).sync().finish()
-    return resultOf(await request.send(unitOf(bytes, scope)), columns)
+    try {
+      const writer = new MessageWriter().bind(name, request.encode(typeOids)).execute()
+      const bytes = writer.closeStatement(name).sync().finish()
+      return resultOf(await request.send(unitOf(bytes, scope)), columns)
+    } catch (error) {
+      // After an error PostgreSQL skips the rest of the unit, the closing too.
+      void this.#deallocateAll([{ name, generation }])
+      throw error
+    }
   }
 
   #prepare(key: string, request: StatementRequest): Prepared | Promise<Prepared> {
@@ -163,12 +190,23 @@ export class Statements {
 
   async #deallocate(preparing: Prepared | Promise<Prepared>): Promise<void> {
     try {
-      const { name, generation } = await preparing
-      if (generation !== this.#engine.generation) return
-      const bytes = new MessageWriter().closeStatement(name).sync().finish()
-      await this.#engine.run(unitOf(bytes, deallocateScope))
+      await this.#deallocateAll([await preparing])
     } catch (error) {
-      // It never was prepared, or went with the engine; both leave nothing to deallocate.
+      // It never was prepared.
+      if (!(error instanceof DbError)) throw error
+    }
+  }
+
+  /** In one unit: a change of the schema forgets thousands, which would fill the queue. */
+  async #deallocateAll(statements: readonly StatementName[]): Promise<void> {
+    const present = statements.filter(({ generation }) => generation === this.#engine.generation)
+    if (present.length === 0) return
+    const writer = new MessageWriter()
+    for (const { name } of present) writer.closeStatement(name)
+    try {
+      await this.#engine.run(unitOf(writer.sync().finish(), deallocateScope))
+    } catch (error) {
+      // They went with the engine.
       if (!(error instanceof DbError)) throw error
     }
   }
@@ -183,14 +221,15 @@ const deallocateScope: Scope = {
   searchPath: 'pg_catalog, pg_temp',
   timeoutMs: 10_000,
   waitMs: Infinity,
-  replyBytesMax: 65_536,
+  replyBytesMax: 1024 * 1024,
+  freesRoom: true,
 }
 
 function unitOf(
   bytes: Uint8Array,
-  { identity, searchPath, timeoutMs, waitMs, replyBytesMax }: Scope,
+  { identity, searchPath, timeoutMs, waitMs, replyBytesMax, freesRoom = false }: Scope,
 ): Unit {
-  return { bytes, identity, searchPath, timeoutMs, waitMs, replyBytesMax }
+  return { bytes, identity, searchPath, timeoutMs, waitMs, replyBytesMax, freesRoom }
 }
 
 /** A name the engine does not know (26000), or a result of another shape than was prepared. */

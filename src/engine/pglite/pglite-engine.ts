@@ -191,7 +191,7 @@ export class PGliteEngine implements Engine {
   /** Gives the worker something to do for a session; `run` and sessions end here. */
   submit(unit: Unit, kind: Action, session: SessionIdentity): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      const refused = this.#refusal()
+      const refused = this.#refusal(entersEngine(unit, kind, session))
       if (refused !== undefined) {
         reject(refused)
         return
@@ -214,7 +214,8 @@ export class PGliteEngine implements Engine {
     })
   }
 
-  #refusal(): DbError | undefined {
+  /** A session that is in must be able to end: the bound is for who comes in. */
+  #refusal(isEntering: boolean): DbError | undefined {
     switch (this.#status.kind) {
       case 'closed':
         return new DbError('UNAVAILABLE', 'the server is stopping')
@@ -222,7 +223,7 @@ export class PGliteEngine implements Engine {
         return new DbError('UNAVAILABLE', `the engine has failed: ${this.#status.cause}`)
       case 'ready':
       case 'restarting':
-        if (this.#pending.size < this.#options.queueMax) return undefined
+        if (!isEntering || this.#pending.size < this.#options.queueMax) return undefined
         return new DbError(
           'OVERLOADED',
           `${this.#pending.size} requests wait for the engine already`,
@@ -485,6 +486,12 @@ export interface SessionIdentity {
 }
 
 const withoutSession: SessionIdentity = { id: 0, leaseMs: 0, idleMs: 0 }
+
+/** Whether it asks for room of its own, rather than going on with or ending what has it. */
+function entersEngine(unit: Unit, kind: Action, session: SessionIdentity): boolean {
+  if (kind === action.run) return session.id === 0 && unit.freesRoom !== true
+  return kind === action.hold
+}
 
 class PGliteSession implements Session {
   readonly #engine: PGliteEngine

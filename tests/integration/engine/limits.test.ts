@@ -160,6 +160,16 @@ test('one more than engine.queue_max is turned away, and nothing else', async ()
   expect(settled[50]).toMatchObject({ status: 'rejected', reason: { code: 'OVERLOADED' } })
 })
 
+test('a full queue keeps no session from going on and being closed', async () => {
+  const session = opened.engine.openSession()
+  await session.hold(1_000)
+  await session.run(unit('CREATE TEMP TABLE own (n int)'))
+  const others = Array.from({ length: 50 }, () => rows(`SELECT to_regclass('pg_temp.own')`))
+  expect(rowsOf(await session.run(unit('SELECT count(*) FROM own')))).toEqual([['0']])
+  await session.close()
+  expect(await Promise.all(others)).toEqual(others.map(() => [[null]]))
+})
+
 test('COPY FROM STDIN without data does not end the engine', async () => {
   const { generation } = opened.engine
   await opened.engine.run(unit('CREATE TABLE copied (n int)'))
