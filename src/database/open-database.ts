@@ -126,7 +126,7 @@ class LocalDatabase implements Database {
     for (const [index, statement] of plan.statements.entries()) {
       const result = await this.#runLogged(runner, statement, index)
       bytes += result.frames.length
-      if (bytes > this.#options.settings.resultBytesMax) throw this.#tooLarge()
+      if (bytes > this.#options.settings.resultBytesMax) throw this.#tooLarge(index)
       results.push(result)
     }
     return results
@@ -269,9 +269,10 @@ class LocalDatabase implements Database {
     }
   }
 
-  #tooLarge(): DbError {
+  #tooLarge(statement: number): DbError {
     const { resultBytesMax } = this.#options.settings
     return new DbError('RESULT_TOO_LARGE', `the results are larger than ${resultBytesMax} bytes`, {
+      statement,
       hint: 'stream a single statement with Accept: application/x-ndjson',
     })
   }
