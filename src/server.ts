@@ -48,15 +48,22 @@ export interface Server {
 /** Errors: CONFIG_INVALID, DATA_FOLDER, UNAVAILABLE. What was opened before an error is closed. */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const closers: (() => Promise<void>)[] = []
-  const closeAll = async (): Promise<void> => {
-    for (const close of closers.splice(0).reverse()) await close()
-  }
+  let closing: Promise<void> | undefined
+  const closeAll = (): Promise<void> => (closing ??= closeInReverse(closers))
   try {
     return await start(options, closers, closeAll)
   } catch (cause) {
     await closeAll()
     throw cause
   }
+}
+
+/** One that fails keeps none of the others open: the engine, last, makes everything durable. */
+async function closeInReverse(closers: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = []
+  for (const close of [...closers].reverse())
+    await close().catch((cause: unknown) => failures.push(cause))
+  if (failures.length > 0) throw new AggregateError(failures, 'the server did not stop cleanly')
 }
 
 async function start(
