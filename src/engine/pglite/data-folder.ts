@@ -39,6 +39,14 @@ export async function openDatabaseFolder(folder: string): Promise<string> {
   return database
 }
 
+/**
+ * Removes what sorts and streams of an ended engine left. PostgreSQL's postmaster does that; PGlite
+ * has none. Nothing may have the database open.
+ */
+export function removeTemporaryFiles(database: string): void {
+  fs.rmSync(path.join(database, 'base', 'pgsql_tmp'), { recursive: true, force: true })
+}
+
 async function initialise(folder: string, database: string): Promise<void> {
   const unfinished = path.join(folder, `${databaseName}.new-${process.pid}`)
   const script = fileURLToPath(new URL('./initialise.js', import.meta.url))

@@ -18,7 +18,7 @@ import {
   type Unit,
 } from '../engine.js'
 import { firstError } from '../backend-messages.js'
-import { createDataFolder, openDatabaseFolder } from './data-folder.js'
+import { createDataFolder, openDatabaseFolder, removeTemporaryFiles } from './data-folder.js'
 import { lockFolder, type FolderLock } from './folder-lock.js'
 import { action, outcome, type Action, type Outcome, type WorkerOptions } from './messages.js'
 import { noSlot, type PendingUnit } from './pending-unit.js'
@@ -393,6 +393,7 @@ export class PGliteEngine implements Engine {
 
   async #startWorker(): Promise<void> {
     const { log, ...options } = this.#options
+    removeTemporaryFiles(this.#database)
     const workerOptions: Omit<WorkerOptions, 'control'> = {
       folder: this.#database,
       durable: options.durable,

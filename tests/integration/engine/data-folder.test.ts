@@ -26,7 +26,7 @@ afterEach(() => rmSync(join(folder, '..'), { recursive: true, force: true }))
 
 const inUse = { code: 'DATA_FOLDER', message: expect.stringContaining('in use') as string }
 
-describe('a data folder', () => {
+describe('K2: a data folder', () => {
   test('in use is refused to a second server, which changes nothing', async () => {
     await using first = await openTestEngine({ folder })
     await first.engine.run(unit('CREATE TABLE t (n int); INSERT INTO t VALUES (1)'))
@@ -84,6 +84,15 @@ describe('a data folder', () => {
     const command = `ulimit -n 64; exec "${process.execPath}" "${script}" "${module}" "${folder}"`
     const { stdout } = await promisify(execFile)('bash', ['-c', command], { timeout: 30_000 })
     expect(stdout).toBe('kept\n')
+  })
+
+  test('is rid of the temporary files of a server that was killed', async () => {
+    const temporary = join(folder, 'pgdata', 'base', 'pgsql_tmp')
+    mkdirSync(temporary, { recursive: true })
+    writeFileSync(join(temporary, 'pgsql_tmp42.0'), 'rows of a stream nobody reads')
+    await using opened = await openTestEngine({ folder })
+    expect(opened.engine.status.kind).toBe('ready')
+    expect(existsSync(temporary)).toBe(false)
   })
 
   test('is left without a lock after a clean end', async () => {
