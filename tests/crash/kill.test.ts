@@ -9,7 +9,7 @@ import { prepareFolder, recover, writeAndKill } from '../support/crash/crash.js'
 const cycles = countOf('KALAM_TEST_KILL_CYCLES', 20)
 
 test(
-  `kill -9 under write load, ${cycles} times: nothing acknowledged is lost`,
+  `K1: kill -9 under write load, ${cycles} times: nothing acknowledged is lost`,
   { timeout: cycles * 20_000 },
   async () => {
     const folder = copyOfTemplate()

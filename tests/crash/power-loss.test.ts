@@ -35,7 +35,7 @@ async function cutPower(settings: Readonly<Record<string, string>>) {
 }
 
 test.each(['sync', 'at-once'])(
-  `a power cut loses nothing acknowledged (data files land: %s), ${cycles} times`,
+  `K1: a power cut loses nothing acknowledged (data files land: %s), ${cycles} times`,
   { timeout: cycles * 30_000 },
   async (land) => {
     let total = 0

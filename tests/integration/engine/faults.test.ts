@@ -35,7 +35,7 @@ async function insertUntilRefused(): Promise<{ acknowledged: number; error: unkn
 }
 
 test.each(['wal-write ENOSPC', 'wal-write EIO', 'wal-sync EIO'])(
-  '%s: nothing acknowledged is lost and the engine starts again',
+  'K2: %s: nothing acknowledged is lost and the engine starts again',
   async (fault) => {
     const generation = opened.engine.generation
     for (let n = -20; n < 0; n++) await rows(`INSERT INTO kept VALUES (${n})`)

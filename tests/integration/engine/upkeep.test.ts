@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openTestServer } from '../../support/server.js'
 
-test('checkpoints keep the WAL bounded', async () => {
+test('K5: checkpoints keep the WAL bounded', async () => {
   const checkpointBytes = 16 * 1024 * 1024
   await using server = await openTestServer({
     settings: { 'engine.checkpoint_wal_bytes': checkpointBytes },
@@ -26,7 +26,7 @@ test('checkpoints keep the WAL bounded', async () => {
   ).toBeGreaterThan(3)
 })
 
-test('dead rows are vacuumed and statistics kept, without being asked', async () => {
+test('K5: dead rows are vacuumed and statistics kept, without being asked', async () => {
   await using server = await openTestServer({
     settings: { 'engine.vacuum_changes_min': 1_000, 'engine.upkeep_interval_ms': 200 },
   })
@@ -45,7 +45,7 @@ test('dead rows are vacuumed and statistics kept, without being asked', async ()
   await expect.poll(vacuumed, { timeout: 20_000 }).toEqual({ done: true, dead: 0 })
 })
 
-test('tables older than engine.freeze_age_max are frozen', async () => {
+test('K5: tables older than engine.freeze_age_max are frozen', async () => {
   await using server = await openTestServer({
     settings: { 'engine.freeze_age_max': 100_000, 'engine.upkeep_interval_ms': 3_600_000 },
   })
@@ -58,7 +58,7 @@ test('tables older than engine.freeze_age_max are frozen', async () => {
   expect(await age()).toBeLessThan(1_000)
 })
 
-test('extensions named in the configuration are there for everyone', async () => {
+test('K6: extensions named in the configuration are there for everyone', async () => {
   await using server = await openTestServer({
     settings: { 'engine.extensions': ['vector', 'pg_trgm', 'pgcrypto', 'citext'] },
   })
@@ -72,7 +72,7 @@ test('extensions named in the configuration are there for everyone', async () =>
   expect(rows[0]?.['hash']).toHaveLength(64)
 })
 
-test('an extension that does not exist stops the start by name', async () => {
+test('K6: an extension that does not exist stops the start by name', async () => {
   await expect(
     openTestServer({ settings: { 'engine.extensions': ['file_fdw'] } }),
   ).rejects.toMatchObject({
