@@ -8,6 +8,7 @@ import { sessionNeeds, type RequestPlan } from './request-plan.js'
 import { quoteIdentifier } from '../dialect/compose-text.js'
 import type { Dialect } from '../dialect/open-dialect.js'
 import { transactionStatus } from '../engine/backend-messages.js'
+import type { RawResult } from '../engine/statement.js'
 import { DbError } from '../errors.js'
 import type {
   Caller,
@@ -216,10 +217,11 @@ class LocalDatabase implements Database {
     runner: StatementRunner,
   ): AsyncGenerator<StreamPart> {
     const { streamPieceRows, streamPieceBytes } = this.#options.settings
+    const { generation } = this.#options.rooms.engine
     let rows = Math.min(streamPieceRows, firstPieceRows)
     let total = 0
     for (let first = true; ; first = false) {
-      const result = await runner.runText(`FETCH FORWARD ${rows} FROM ${cursor}`, identity)
+      const result = await this.#fetch(cursor, rows, { identity, runner, generation })
       const { columns, frames, rowCount } = await runner.outcomeOf(result)
       if (first) yield { kind: 'columns', columns }
       if (rowCount > 0) yield { kind: 'rows', frames }
@@ -230,6 +232,30 @@ class LocalDatabase implements Database {
       rows = Math.max(1, Math.min(streamPieceRows, fitting, rows * pieceGrowth))
     }
     yield { kind: 'end', command: 'SELECT', rowCount: total }
+  }
+
+  /** A restart of the engine takes the cursor along: the stream is over, and that is why. */
+  async #fetch(
+    cursor: string,
+    rows: number,
+    of: {
+      readonly identity: Caller['identity']
+      readonly runner: StatementRunner
+      readonly generation: number
+    },
+  ): Promise<RawResult> {
+    try {
+      return await of.runner.runText(`FETCH FORWARD ${rows} FROM ${cursor}`, of.identity)
+    } catch (error) {
+      if (of.generation === this.#options.rooms.engine.generation) throw error
+      throw new DbError(
+        'ENGINE_RESTARTED',
+        'the engine was restarted in the middle of the stream',
+        {
+          hint: 'ask again',
+        },
+      )
+    }
   }
 
   async #closeCursor(cursor: string, identity: Caller['identity']): Promise<void> {

@@ -3,6 +3,7 @@
  * written, VACUUM and ANALYZE by rows changed, freezing by age. One task at a time, each a unit of
  * its own, so that callers' units go in between.
  */
+import { setTimeout as wait } from 'node:timers/promises'
 import type { Config } from '../config/settings.js'
 import { DbError } from '../errors.js'
 import type { Log } from '../telemetry/log.js'
@@ -32,10 +33,13 @@ export interface Upkeep {
 
 /** How often the WAL written is looked at. */
 const walCheckMs = 250
+/** Longest that `close` waits for a task under way. */
+const closePatienceMs = 1_000
 
 export function startUpkeep(options: UpkeepOptions): Upkeep {
   const { settings, log } = options
   let closed = false
+  const isClosed = (): boolean => closed
   let last: Promise<void> = Promise.resolve()
   /** Rounds follow one another; one that fails is tried again at the next turn. */
   const enqueue = (round: () => Promise<void>): Promise<void> => {
@@ -58,16 +62,17 @@ export function startUpkeep(options: UpkeepOptions): Upkeep {
     })
   }, walCheckMs)
   const tableTimer = setInterval(
-    () => void enqueue(() => tendTables(options)),
+    () => void enqueue(() => tendTables(options, isClosed)),
     settings.upkeep_interval_ms,
   )
   return {
-    runOnce: () => enqueue(() => tendTables(options)),
+    runOnce: () => enqueue(() => tendTables(options, isClosed)),
     close: async () => {
       closed = true
       clearInterval(walTimer)
       clearInterval(tableTimer)
-      await last
+      // A task that takes longer is cut off when the engine closes; nothing of it is needed.
+      await Promise.race([last, wait(closePatienceMs, undefined, { ref: false })])
     },
   }
 }
@@ -79,19 +84,20 @@ function isStopping(error: unknown): boolean {
 async function checkpoint({ queries, engine, metrics }: UpkeepOptions): Promise<void> {
   const written = engine.counters.walBytes
   const startedAt = performance.now()
-  engine.resetWalBytes()
   await queries.query('CHECKPOINT')
+  engine.resetWalBytes()
   metrics.checkpointed((performance.now() - startedAt) / 1000)
   metrics.walWritten(written)
 }
 
-async function tendTables(options: UpkeepOptions): Promise<void> {
+async function tendTables(options: UpkeepOptions, isClosed: () => boolean): Promise<void> {
   const { queries, settings, metrics, tasks = [] } = options
   const { rows } = await queries.query(selectTables, [
     String(settings.vacuum_changes_min),
     String(settings.freeze_age_max),
   ])
   for (const [table, needsFreeze, isEmpty] of rows) {
+    if (isClosed()) return
     // Statistics of an empty table make PostgreSQL scan it for ever after (facts: tables.md 2).
     const what = [needsFreeze === 't' ? 'FREEZE' : '', isEmpty === 't' ? '' : 'ANALYZE']
     const flags = what.filter((flag) => flag !== '').join(', ')

@@ -14,7 +14,7 @@ const word = {
   running: 1,
   /** When it began, in ms of `Date.now()` modulo 2^31. */
   startedAt: 2,
-  /** Serial of the lease that is held, 0 for none; when it began; whether it has a deadline. */
+  /** When the present lease began, like `startedAt`; 1 while there is one. */
   leaseStartedAt: 3,
   leaseHeld: 4,
   /** KiB of WAL written since the last checkpoint. */
