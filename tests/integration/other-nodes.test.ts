@@ -1,11 +1,12 @@
 /**
- * The shipped files on newer versions of Node, where uWebSockets.js runs as JavaScript: start, make
- * a user, write durably, kill -9, start again, read.
+ * The shipped files on newer versions of Node, where uWebSockets.js runs as JavaScript: the whole
+ * contract; and start, make a user, write durably, kill -9, start again, read.
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { kalam, kalamBin, kalamEnv } from '../support/kalam.js'
 import { otherNodes } from '../support/other-node.js'
@@ -15,6 +16,8 @@ for (const { major, path } of otherNodes(process.env)) {
   describe.skipIf(path === undefined)(`on Node ${major}`, () => onNode(path ?? '', major))
 }
 
+/** The contract's 200 tests with a test runner of their own, likewise. */
+const contractMsMax = 400_000
 /** Two starts, one of them with a new data folder, on a machine that runs other tests as well. */
 const startsMsMax = 120_000
 
@@ -32,6 +35,16 @@ function onNode(node: string, major: number): void {
   test(`the binary is Node ${major}`, () => {
     expect(String(execFileSync(node, ['--version']))).toMatch(new RegExp(`^v${major}\\.`))
   })
+
+  test(
+    'the contract of the SQL API holds',
+    async () => {
+      const { exit, output } = await runContract(node)
+      expect(exit, output.slice(-4_000)).toBe(0)
+      expect(output).toMatch(/Tests\s+\d{3,} passed/)
+    },
+    contractMsMax,
+  )
 
   test(
     'an acknowledged write survives kill -9, and a user made before still gets in',
@@ -66,6 +79,19 @@ function onNode(node: string, major: number): void {
     if (exit !== 0) throw new Error(`kalam ${args.join(' ')}: exit ${exit}: ${stderr}`)
     return stdout
   }
+}
+
+/** The contract's tests, run by the same runner on that Node. */
+function runContract(node: string): Promise<{ exit: number; output: string }> {
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--project', 'fallback']
+  const { PATH, HOME } = process.env
+  const options = { cwd: root, env: { PATH, HOME, NO_COLOR: '1' }, maxBuffer: 64 * 1024 * 1024 }
+  return new Promise((resolve) => {
+    execFile(node, [...args, 'tests/contract'], options, (error, stdout, stderr) =>
+      resolve({ exit: error === null ? 0 : 1, output: stdout + stderr }),
+    )
+  })
 }
 
 function urlSaidBy(child: ChildProcess): Promise<string> {

@@ -331,11 +331,14 @@ function joined(parts: readonly Uint8Array[], length: number): Uint8Array<ArrayB
   return bytes
 }
 
-/** The bytes with a buffer of their own, so that the buffer can change hands. */
+/**
+ * The bytes with a buffer of their own, so that the buffer can change hands. A Buffer's `slice` is
+ * no copy: it would hand over the pool that other Buffers live in, which Node 22 refuses.
+ */
 function exactBytes(bytes: Uint8Array = noBytes): Uint8Array<ArrayBuffer> {
   const { buffer } = bytes
   const owned = bytes.length > 0 && buffer.byteLength === bytes.length
-  return owned && buffer instanceof ArrayBuffer ? new Uint8Array(buffer) : bytes.slice()
+  return owned && buffer instanceof ArrayBuffer ? new Uint8Array(buffer) : new Uint8Array(bytes)
 }
 
 /** A queue whose `shift` does not move the rest. */
