@@ -88,7 +88,7 @@ async function start(
   if (token !== undefined) closers.push(() => token.close())
 
   const upkeep = startUpkeep({
-    ...{ queries, engine, log, metrics, settings: config.engine },
+    ...{ queries, log, metrics, settings: config.engine },
     tasks: [() => forgetOldOutcomes(queries, config)],
   })
   closers.push(() => upkeep.close())

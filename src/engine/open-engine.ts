@@ -20,8 +20,9 @@ export async function openEngine(options: OpenEngineOptions): Promise<PGliteEngi
     folder: server.data_dir,
     durable: engine.durability === 'fsync',
     sharedBuffersBytes: engine.shared_buffers_bytes,
-    // PostgreSQL's own bound is a fallback: upkeep checkpoints well before it.
+    // PostgreSQL's own bound is of what it keeps; the worker checkpoints well before it.
     walBytesMax: engine.checkpoint_wal_bytes * 2,
+    checkpointWalBytes: engine.checkpoint_wal_bytes,
     temporaryBytesMax: engine.temporary_bytes_max,
     stackMb: engine.stack_mb,
     startTimeoutMs: engine.start_timeout_ms,

@@ -1,22 +1,20 @@
 /**
- * What PostgreSQL's background processes do and a single backend does not have: checkpoints by WAL
- * written, VACUUM and ANALYZE by rows changed, freezing by age. One task at a time, each a unit of
- * its own, so that callers' units go in between.
+ * What PostgreSQL's background processes do and a single backend does not have: VACUUM and ANALYZE
+ * by rows changed, freezing by age. One task at a time, each a unit of its own, so that callers'
+ * units go in between. Checkpoints are the worker's (`pglite/checkpointer.ts`).
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Config } from '../config/settings.js'
 import { DbError } from '../errors.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
-import type { EngineCounters } from './pglite/pglite-engine.js'
 import type { Queries } from './queries.js'
 
 export interface UpkeepOptions {
   readonly queries: Queries
-  readonly engine: { readonly counters: EngineCounters; resetWalBytes(): void }
   readonly settings: Pick<
     Config['engine'],
-    'checkpoint_wal_bytes' | 'upkeep_interval_ms' | 'vacuum_changes_min' | 'freeze_age_max'
+    'upkeep_interval_ms' | 'vacuum_changes_min' | 'freeze_age_max'
   >
   readonly log: Log
   readonly metrics: Metrics
@@ -31,8 +29,6 @@ export interface Upkeep {
   close(): Promise<void>
 }
 
-/** How often the WAL written is looked at. */
-const walCheckMs = 250
 /** Longest that `close` waits for a task under way. */
 const closePatienceMs = 1_000
 
@@ -53,14 +49,6 @@ export function startUpkeep(options: UpkeepOptions): Upkeep {
     })
     return last
   }
-  let isCheckpointing = false
-  const walTimer = setInterval(() => {
-    if (isCheckpointing || options.engine.counters.walBytes < settings.checkpoint_wal_bytes) return
-    isCheckpointing = true
-    void enqueue(() => checkpoint(options)).finally(() => {
-      isCheckpointing = false
-    })
-  }, walCheckMs)
   const tableTimer = setInterval(
     () => void enqueue(() => tendTables(options, isClosed)),
     settings.upkeep_interval_ms,
@@ -69,7 +57,6 @@ export function startUpkeep(options: UpkeepOptions): Upkeep {
     runOnce: () => enqueue(() => tendTables(options, isClosed)),
     close: async () => {
       closed = true
-      clearInterval(walTimer)
       clearInterval(tableTimer)
       // A task that takes longer is cut off when the engine closes; nothing of it is needed.
       await Promise.race([last, wait(closePatienceMs, undefined, { ref: false })])
@@ -79,15 +66,6 @@ export function startUpkeep(options: UpkeepOptions): Upkeep {
 
 function isStopping(error: unknown): boolean {
   return error instanceof DbError && error.code === 'UNAVAILABLE'
-}
-
-async function checkpoint({ queries, engine, metrics }: UpkeepOptions): Promise<void> {
-  const written = engine.counters.walBytes
-  const startedAt = performance.now()
-  await queries.query('CHECKPOINT')
-  engine.resetWalBytes()
-  metrics.checkpointed((performance.now() - startedAt) / 1000)
-  metrics.walWritten(written)
 }
 
 async function tendTables(options: UpkeepOptions, isClosed: () => boolean): Promise<void> {

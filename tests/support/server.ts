@@ -98,7 +98,13 @@ export async function openTestServer(options: TestServerOptions = {}): Promise<T
 }
 
 function flagsOf(settings: NonNullable<TestServerOptions['settings']>) {
-  const all = { 'server.port': 0, 'log.level': 'silent', ...settings }
+  const all = {
+    'server.port': 0,
+    'log.level': 'silent',
+    // Between two statements of a request a busy machine may stop for longer than a second.
+    'engine.idle_transaction_timeout_ms': 5_000,
+    ...settings,
+  }
   return Object.entries(all).map(([key, value]) => ({
     flag: '--set',
     key,

@@ -69,6 +69,7 @@ export interface DurableFsOptions {
   /** False for `engine.durability = "os"`: nothing is synced. */
   readonly durable: boolean
   readonly memory: WebAssembly.Memory | undefined
+  /** The WAL has grown. */
   readonly onWalWrite: (bytes: number) => void
   /** Bytes of temporary files; more, and `onTemporaryOverflow` is called with each write. */
   readonly temporaryBytesMax: number
@@ -83,6 +84,8 @@ export class DurableFs extends NodeFS {
    */
   readonly #temporarySizes = new Map<string, number>()
   #temporaryBytes = 0
+  /** How far the newest WAL segment is written. */
+  #walEnd = { path: '', bytes: 0 }
 
   constructor(options: DurableFsOptions) {
     super(options.folder)
@@ -106,14 +109,14 @@ export class DurableFs extends NodeFS {
   }
 
   #wrapStreams(nodeFs: NodeFsModule['NODEFS']): void {
-    const { disk, walSync, durable, onWalWrite } = this.#options
+    const { disk, walSync, durable } = this.#options
     const operations = nodeFs.stream_ops
     const fileOf = (stream: FsStream): FileKind =>
       (stream.kalamFile ??= kindOf(nodeFs.realPath(stream.node)))
 
     operations.write = (stream, buffer, offset, length, position) => {
       const file = fileOf(stream)
-      if (file.kind === 'wal') onWalWrite(length)
+      if (file.kind === 'wal') this.#countWal(file.path, position ?? 0, length)
       else if (durable && file.kind === 'data') walSync.flushNow()
       else if (file.kind === 'temporary') this.#countTemporary(file.path, (position ?? 0) + length)
       return nodeFs.tryFSOperation(() =>
@@ -138,6 +141,15 @@ export class DurableFs extends NodeFS {
       setAttributes(stream, attributes)
       if (attributes.size !== undefined) disk.truncated(file.path, attributes.size)
     }
+  }
+
+  /** PostgreSQL writes the last page again with each commit: only what is new counts. */
+  #countWal(segment: string, start: number, length: number): void {
+    if (this.#walEnd.path !== segment) this.#walEnd = { path: segment, bytes: start }
+    const end = start + length
+    if (end <= this.#walEnd.bytes) return
+    this.#options.onWalWrite(end - this.#walEnd.bytes)
+    this.#walEnd.bytes = end
   }
 
   #countTemporary(file: string, sizeAtLeast: number): void {

@@ -3,6 +3,7 @@
  * flat list of values, their bytes as one buffer that changes hands without a copy.
  */
 import type { CancelFlags } from './cancel-flags.js'
+import type { Checkpoint } from './checkpointer.js'
 
 /** What to do with a unit's session and bytes. */
 export const action = {
@@ -93,6 +94,7 @@ export type FromWorker =
       /** How long the sync took that let these answers go, in µs; undefined if they waited for none. */
       readonly syncMicros: number | undefined
     }
+  | { readonly kind: 'checkpoint'; readonly checkpoint: Checkpoint }
   /** The engine cannot go on; it must be started again. */
   | { readonly kind: 'dead'; readonly cause: string }
   | { readonly kind: 'closed' }
@@ -104,6 +106,8 @@ export interface WorkerOptions {
   readonly durable: boolean
   readonly sharedBuffersBytes: number
   readonly walBytesMax: number
+  /** WAL after which a checkpoint is made. */
+  readonly checkpointWalBytes: number
   readonly temporaryBytesMax: number
   readonly extensions: readonly string[]
   /** A module that exports `disk`, in place of the real one. Tests only. */

@@ -18,6 +18,7 @@ import {
   type Unit,
 } from '../engine.js'
 import { firstError } from '../backend-messages.js'
+import type { Checkpoint } from './checkpointer.js'
 import { createDataFolder, openDatabaseFolder, removeTemporaryFiles } from './data-folder.js'
 import { lockFolder, type FolderLock } from './folder-lock.js'
 import { action, outcome, type Action, type Outcome, type WorkerOptions } from './messages.js'
@@ -31,6 +32,8 @@ export interface PGliteEngineOptions {
   readonly durable: boolean
   readonly sharedBuffersBytes: number
   readonly walBytesMax: number
+  /** WAL after which a checkpoint is made. */
+  readonly checkpointWalBytes: number
   /** Disk that sorts, hashes and streamed results may take together. */
   readonly temporaryBytesMax: number
   readonly stackMb: number
@@ -52,9 +55,12 @@ export interface PGliteEngineOptions {
 }
 
 /** What the engine tells of itself as it happens. */
-export type EngineMetrics = Pick<Metrics, 'walSynced' | 'leaseWaited' | 'engineRestarted'>
+export type EngineMetrics = Pick<
+  Metrics,
+  'walSynced' | 'leaseWaited' | 'engineRestarted' | 'checkpointed' | 'walWritten'
+>
 
-/** What the engine counts; read by metrics and upkeep. */
+/** What the engine counts; read by metrics. */
 export interface EngineCounters {
   readonly pending: number
   readonly unitsRun: number
@@ -118,11 +124,6 @@ export class PGliteEngine implements Engine {
       memoryBytes: control?.memoryBytes ?? 0,
       restarts: this.#restarts,
     }
-  }
-
-  /** Called by upkeep after a checkpoint. */
-  resetWalBytes(): void {
-    this.#link?.control.resetWalBytes()
   }
 
   async open(): Promise<void> {
@@ -399,6 +400,7 @@ export class PGliteEngine implements Engine {
       durable: options.durable,
       sharedBuffersBytes: options.sharedBuffersBytes,
       walBytesMax: options.walBytesMax,
+      checkpointWalBytes: options.checkpointWalBytes,
       temporaryBytesMax: options.temporaryBytesMax,
       extensions: options.extensions,
       diskModule: options.diskModule,
@@ -411,6 +413,7 @@ export class PGliteEngine implements Engine {
           if (this.#status.kind === 'ready') void this.#restart(cause)
         },
         synced: (micros, units) => options.metrics.walSynced({ seconds: micros / 1e6, units }),
+        checkpointed: (checkpoint) => this.#checkpointed(checkpoint),
         stderr: (line) => log.debug('PostgreSQL said', { line }),
       },
     )
@@ -424,6 +427,13 @@ export class PGliteEngine implements Engine {
     this.#generation += 1
     this.#status = { kind: 'ready' }
     for (const pending of this.#waitingForEngine.splice(0)) this.#dispatch(pending)
+  }
+
+  #checkpointed({ seconds, walBytes, failure }: Checkpoint): void {
+    const { log, metrics } = this.#options
+    metrics.checkpointed(seconds)
+    metrics.walWritten(walBytes)
+    if (failure !== undefined) log.warn('a checkpoint failed', { failure })
   }
 
   /** Units that have not begun wait for the new engine; of those that have, the end is unknown. */

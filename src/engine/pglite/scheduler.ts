@@ -12,6 +12,7 @@
 import { lastTag, madeTemporaryObject } from '../backend-messages.js'
 import { systemIdentity } from '../engine.js'
 import type { Backend, BackendReply } from './backend.js'
+import type { Checkpointer } from './checkpointer.js'
 import type { Control } from './control.js'
 import { action, outcome, replyHeadFields, type Outcome, type UnitHead } from './messages.js'
 import { sessionCleaner } from './session-cleaner.js'
@@ -52,6 +53,7 @@ export interface SchedulerOptions {
   readonly backend: Backend
   readonly control: Control
   readonly walSync: WalSync
+  readonly checkpointer: Checkpointer
   /** `syncMicros`: how long the sync took that let these answers go. */
   readonly send: (heads: number[], bytes: Uint8Array<ArrayBuffer>, syncMicros?: number) => void
   /** The backend can no longer be used; nothing is run or sent after it. */
@@ -130,12 +132,25 @@ export class Scheduler {
   /** True if it stopped for the time, not for want of units. */
   #runSlice(): boolean {
     const until = performance.now() + sliceMs
-    for (let unit = this.#next(); unit !== undefined; unit = this.#next()) {
+    for (;;) {
+      if (this.#options.checkpointer.isDue && !this.#isInTransaction()) this.#checkpoint()
+      const unit = this.#next()
+      if (unit === undefined) return false
       if (this.#options.control.take(unit.head.slot)) this.#perform(unit)
       else this.#answer(unit.head.serial, outcome.skipped)
       if (performance.now() > until) return true
     }
-    return false
+  }
+
+  #isInTransaction(): boolean {
+    return this.#sessions.get(this.#owner)?.inTransaction === true
+  }
+
+  /** The answers until now need not wait for it: it would make their WAL durable first anyway. */
+  #checkpoint(): void {
+    this.#options.walSync.flushNow()
+    this.release()
+    this.#options.checkpointer.run()
   }
 
   #next(): QueuedUnit | undefined {

@@ -4,6 +4,7 @@
  */
 import { Worker } from 'node:worker_threads'
 import { setCancelFlags, type CancelFlags } from './cancel-flags.js'
+import type { Checkpoint } from './checkpointer.js'
 import { Control, unitSlots } from './control.js'
 import {
   replyHeadFields,
@@ -19,6 +20,7 @@ export interface WorkerLinkEvents {
   replied(serial: number, ended: Outcome, bytes: Uint8Array): void
   /** A group commit: how long its sync took and how many units it made durable. */
   synced(micros: number, units: number): void
+  checkpointed(checkpoint: Checkpoint): void
   died(cause: string): void
   stderr(line: string): void
 }
@@ -151,6 +153,9 @@ export class WorkerLink {
         this.#replies(message.heads, message.bytes)
         if (message.syncMicros !== undefined)
           this.#events.synced(message.syncMicros, message.heads.length / replyHeadFields)
+        break
+      case 'checkpoint':
+        this.#events.checkpointed(message.checkpoint)
         break
       case 'ready':
         this.#cancelFlags = message.cancelFlags

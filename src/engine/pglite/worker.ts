@@ -9,6 +9,7 @@ import { pathToFileURL } from 'node:url'
 import { Control } from './control.js'
 import { realDisk, type Disk } from './disk.js'
 import type { Backend } from './backend.js'
+import { Checkpointer } from './checkpointer.js'
 import {
   unitHeadAt,
   unitHeadFields,
@@ -64,6 +65,12 @@ async function serve(): Promise<void> {
     backend,
     control,
     walSync,
+    checkpointer: new Checkpointer({
+      backend,
+      control,
+      walBytesMax: options.checkpointWalBytes,
+      onCheckpoint: (checkpoint) => tell({ kind: 'checkpoint', checkpoint }),
+    }),
     send: (heads, bytes, syncMicros) => {
       tell({ kind: 'replies', heads, bytes, syncMicros }, [bytes.buffer])
     },
