@@ -13,7 +13,7 @@ import { RateLimits } from './rate-limits.js'
 export interface CallersOptions {
   /** Now, in ms since 1970. */
   readonly now: () => number
-  /** Keys that are remembered: `auth.key_cache_entries`. */
+  /** Keys that are remembered, and as many that are none: `auth.key_cache_entries`. */
   readonly keysMax: number
   /** `limits.requests_per_second_per_key`; 0 for no limit. */
   readonly requestsPerSecond: number
@@ -26,6 +26,12 @@ export interface CallersOptions {
 /** Id that the local token has among keys. */
 export const localKeyId = 'local'
 
+/**
+ * How long a key that is none is remembered as such. Changes of keys by this server forget it at
+ * once; this is for changes that it does not see.
+ */
+const unknownKeyMs = 10_000
+
 interface Known {
   readonly caller: Caller
   /** Infinity for never. */
@@ -37,6 +43,8 @@ export class Callers {
   readonly #options: CallersOptions
   readonly #rates: RateLimits
   readonly #byDigest: LRUCache<string, Known>
+  /** Digests of well-formed keys that nobody has; when they were looked up, in ms since 1970. */
+  readonly #unknown: LRUCache<string, number>
   readonly #byName: LRUCache<string, KnownUser>
   /** Grows with each change, so that an answer from before it is not remembered after it. */
   #changes = 0
@@ -46,6 +54,7 @@ export class Callers {
     this.#options = options
     this.#rates = new RateLimits(options)
     this.#byDigest = new LRUCache({ max: options.keysMax })
+    this.#unknown = new LRUCache({ max: options.keysMax })
     this.#byName = new LRUCache({ max: options.keysMax })
     users.onChange(() => this.#forget())
   }
@@ -87,10 +96,16 @@ export class Callers {
   }
 
   async #find(digest: Uint8Array): Promise<Known> {
+    const name = Buffer.from(digest).toString('latin1')
+    const now = this.#options.now()
+    const missedAt = this.#unknown.get(name)
+    if (missedAt !== undefined && now - missedAt < unknownKeyMs) throw unknownKey()
     const changes = this.#changes
     const known = await this.#lookUp(digest)
+    if (changes === this.#changes)
+      if (known === undefined) this.#unknown.set(name, now)
+      else this.#byDigest.set(name, known)
     if (known === undefined) throw unknownKey()
-    if (changes === this.#changes) this.#byDigest.set(Buffer.from(digest).toString('latin1'), known)
     return known
   }
 
@@ -120,6 +135,7 @@ export class Callers {
   #forget(): void {
     this.#changes++
     this.#byDigest.clear()
+    this.#unknown.clear()
     this.#byName.clear()
   }
 }

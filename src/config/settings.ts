@@ -323,7 +323,7 @@ export const sections = {
         min: 1,
         max: 1_000_000,
         unit: 'keys',
-        description: 'Keys that are remembered between requests.',
+        description: 'Keys that are remembered between requests, and as many that are none.',
       }),
     },
   },

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Callers, type CallersOptions } from '#src/access/callers.js'
 import { openLocalToken } from '#src/access/local-token.js'
 import { randomKey } from '#src/catalog/api-key.js'
+import { Users } from '#src/catalog/users.js'
 import type { Role } from '#src/dialect/roles.js'
 import { openTestCatalog, type TestCatalog } from '../support/catalog.js'
 
@@ -16,14 +17,17 @@ beforeAll(async () => {
 afterAll(() => catalog.close())
 
 function open(options: Partial<CallersOptions> = {}): Callers {
-  return new Callers(catalog.users, {
+  return new Callers(catalog.users, { ...optionsOf(), ...options })
+}
+
+function optionsOf(): CallersOptions {
+  return {
     now: () => catalog.clock.nowMs,
     keysMax: 100,
     requestsPerSecond: 0,
     burstRequests: 1,
     localToken: undefined,
-    ...options,
-  })
+  }
 }
 
 let names = 0
@@ -74,6 +78,47 @@ describe('A3: a key', () => {
 describe('A5: is unauthorized:', () => {
   test('an unknown key', async () => {
     await expect(open().authenticate(randomKey(randomBytes))).rejects.toMatchObject(unauthorized)
+  })
+
+  test('an unknown key, which costs the engine one look-up in ten seconds', async () => {
+    const callers = open()
+    const key = randomKey(randomBytes)
+    const ask = () => expect(callers.authenticate(key)).rejects.toMatchObject(unauthorized)
+    const asked = catalog.clock.nowMs
+    try {
+      await ask()
+      const before = unitsRun()
+      catalog.clock.nowMs = asked + 9_999
+      await ask()
+      expect(unitsRun()).toBe(before)
+      catalog.clock.nowMs = asked + 10_000
+      await ask()
+      expect(unitsRun()).toBe(before + 1)
+    } finally {
+      catalog.clock.nowMs = asked
+    }
+  })
+
+  test('only the last auth.key_cache_entries unknown keys are remembered', async () => {
+    const callers = open({ keysMax: 2 })
+    const keys = [1, 2, 3].map(() => randomKey(randomBytes))
+    for (const key of keys) await callers.authenticate(key).catch(() => undefined)
+    const before = unitsRun()
+    for (const key of keys.slice(1)) await callers.authenticate(key).catch(() => undefined)
+    expect(unitsRun()).toBe(before)
+    await callers.authenticate(keys[0] ?? '').catch(() => undefined)
+    expect(unitsRun()).toBe(before + 1)
+  })
+
+  test('an unknown key until it is made, and not after', async () => {
+    const { name } = await create()
+    const random = (bytes: number) => Buffer.alloc(bytes, 7)
+    const key = randomKey(random)
+    const users = new Users(catalog.queries, { random, now: () => catalog.clock.nowMs })
+    const same = new Callers(users, optionsOf())
+    await expect(same.authenticate(key)).rejects.toMatchObject(unauthorized)
+    expect((await users.createKey({ name, readOnly: false })).apikey).toBe(key)
+    expect(await same.authenticate(key)).toMatchObject({ name })
   })
 
   test('text that is no key, without asking the engine', async () => {
