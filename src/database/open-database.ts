@@ -8,6 +8,7 @@ import { sessionNeeds, type RequestPlan } from './request-plan.js'
 import { quoteIdentifier } from '../dialect/compose-text.js'
 import type { Dialect } from '../dialect/open-dialect.js'
 import { transactionStatus } from '../engine/backend-messages.js'
+import type { Session } from '../engine/engine.js'
 import type { RawResult } from '../engine/statement.js'
 import { DbError } from '../errors.js'
 import type {
@@ -69,13 +70,17 @@ class LocalDatabase implements Database {
     const runner = this.#runner(request, signal)
     try {
       if (request.idempotencyKey !== undefined && !caller.readOnly)
-        return await this.#runOnce(plan, runner, { caller, request, key: request.idempotencyKey })
+        return await this.#runOnce(plan, runner, {
+          ...{ caller, request, signal },
+          key: request.idempotencyKey,
+        })
       const needs = sessionNeeds(plan, request)
       if (needs === undefined)
         return { results: await this.#runEach(plan, runner), replayed: false }
       const results = await this.#runInSession(plan, runner, {
         ...needs,
         identity: caller.identity,
+        signal,
       })
       return { results, replayed: false }
     } finally {
@@ -140,12 +145,13 @@ class LocalDatabase implements Database {
       readonly transaction: boolean
       readonly leavesState: boolean
       readonly identity: Caller['identity']
+      readonly signal: CancelSignal
     },
   ): Promise<StatementOutcome[]> {
     const { engine } = this.#options.rooms
     const session = engine.openSession({ leavesState: how.leavesState })
     try {
-      await session.hold(this.#options.settings.leaseWaitMs)
+      await this.#hold(session, how.signal)
       runner.enter(session, { reuse: !how.leavesState })
       if (how.transaction) await runner.runText('BEGIN', how.identity)
       const results = await this.#runEach(plan, runner)
@@ -158,10 +164,32 @@ class LocalDatabase implements Database {
     }
   }
 
+  /** Waits for the engine for as long as the caller does. */
+  async #hold(session: Session, signal: CancelSignal): Promise<void> {
+    const takeBack = (): void => session.cancel()
+    signal.addEventListener('abort', takeBack)
+    try {
+      if (signal.aborted) throw new DbError('CANCELLED', 'the caller has gone')
+      await session.hold(this.#options.settings.leaseWaitMs)
+    } finally {
+      signal.removeEventListener('abort', takeBack)
+    }
+  }
+
   async #runOnce(
     plan: RequestPlan,
     runner: StatementRunner,
-    { caller, request, key }: { caller: Caller; request: SqlRequest; key: string },
+    {
+      caller,
+      request,
+      signal,
+      key,
+    }: {
+      readonly caller: Caller
+      readonly request: SqlRequest
+      readonly signal: CancelSignal
+      readonly key: string
+    },
   ): Promise<SqlOutcome> {
     const { rooms, settings, log } = this.#options
     checkRepeatable(plan, request)
@@ -170,7 +198,7 @@ class LocalDatabase implements Database {
     const session = rooms.engine.openSession({ leavesState })
     const system = rooms.queries.within(session)
     try {
-      await session.hold(settings.leaseWaitMs)
+      await this.#hold(session, signal)
       const first = await findOutcome(system, outcomeKey)
       if (first !== undefined) return { results: first, replayed: true }
       runner.enter(session, { reuse: !leavesState })

@@ -70,6 +70,21 @@ describe('C9: callers that leave', () => {
     expect((await server.request('select 1')).status).toBe(200)
   })
 
+  test.each([
+    ['a transaction', { transaction: true }, ''],
+    ['an Idempotency-Key', {}, 'Idempotency-Key: left\r\n'],
+  ])('%s that waits for the engine is taken back', async (_name, options, headers) => {
+    const pending = () => metric(server, 'kalamdb_engine_queue_units')
+    const owner = await sendOnly(server, JSON.stringify({ sql: endless, transaction: true }))
+    await eventually(async () => (await pending()) === 1)
+    const waiter = await sendOnly(server, JSON.stringify({ sql: 'select 1', ...options }), headers)
+    await eventually(async () => (await pending()) === 2)
+    waiter.destroy()
+    await eventually(async () => (await pending()) === 1)
+    owner.destroy()
+    await eventually(async () => (await pending()) === 0)
+  })
+
   const stream = 'Accept: application/x-ndjson\r\n'
   const leftStreams = () =>
     metric(server, 'kalamdb_http_requests_total\\{route="/v1/api/sql",status="499"\\}')

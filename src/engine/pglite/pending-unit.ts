@@ -9,6 +9,8 @@ export const noSlot = -1
 export interface PendingUnit {
   readonly serial: number
   readonly session: number
+  /** The first of its session: the worker knows nothing of it yet. */
+  readonly begins: boolean
   readonly action: Action
   readonly unit: Unit
   readonly leaseMs: number

@@ -17,7 +17,7 @@ import {
   type SessionOptions,
   type Unit,
 } from '../engine.js'
-import { firstError } from '../backend-messages.js'
+import { firstError, lastTag } from '../backend-messages.js'
 import type { Checkpoint } from './checkpointer.js'
 import { createDataFolder, openDatabaseFolder, removeTemporaryFiles } from './data-folder.js'
 import { lockFolder, type FolderLock } from './folder-lock.js'
@@ -179,11 +179,6 @@ export class PGliteEngine implements Engine {
     this.#lock?.release()
   }
 
-  /** Resolves when the engine answers, or has given up. */
-  whenStarted(): Promise<void> {
-    return this.#started
-  }
-
   /** A session got the engine for itself. */
   leaseWaited(seconds: number): void {
     this.#options.metrics.leaseWaited(seconds)
@@ -200,6 +195,7 @@ export class PGliteEngine implements Engine {
       const pending: PendingUnit = {
         serial: this.#nextSerial(),
         session: session.id,
+        begins: session.begins,
         action: kind,
         unit,
         leaseMs: session.leaseMs,
@@ -270,7 +266,9 @@ export class PGliteEngine implements Engine {
         return new DbError(
           'RESULT_TOO_LARGE',
           `the result is larger than ${pending.unit.replyBytesMax} bytes`,
-          { hint: 'nothing was changed; stream it, ask for less, or raise http.result_bytes_max' },
+          {
+            hint: `${keptOf(pending.unit)}; stream it, ask for less, or raise http.result_bytes_max`,
+          },
         )
       case outcome.tooMuchDisk:
         if (firstError(bytes)?.sqlState !== '57014') return undefined
@@ -465,7 +463,7 @@ export class PGliteEngine implements Engine {
   #saveUnbegun(cause: string): PendingUnit[] {
     const unbegun: PendingUnit[] = []
     for (const pending of this.#pending.values()) {
-      const saved = pending.session === 0 && this.#takeBack(pending)
+      const saved = (pending.session === 0 || pending.begins) && this.#takeBack(pending)
       if (saved) unbegun.push(Object.assign(pending, { slot: noSlot }))
       else this.#settle(pending.serial, pending.cancelled?.error ?? restarted(cause))
     }
@@ -494,9 +492,18 @@ export interface SessionIdentity {
   readonly id: number
   readonly leaseMs: number
   readonly idleMs: number
+  /** Nothing of it has been run. */
+  readonly begins: boolean
 }
 
-const withoutSession: SessionIdentity = { id: 0, leaseMs: 0, idleMs: 0 }
+const withoutSession: SessionIdentity = { id: 0, leaseMs: 0, idleMs: 0, begins: false }
+
+const tagSync = 0x53
+
+/** What is left of a unit whose answer was too large. Only one with a Sync was made to fail before it. */
+function keptOf({ bytes }: Unit): string {
+  return lastTag(bytes) === tagSync ? 'the statement was undone' : 'what it changed may be kept'
+}
 
 /** Whether it asks for room of its own, rather than going on with or ending what has it. */
 function entersEngine(unit: Unit, kind: Action, session: SessionIdentity): boolean {
@@ -504,15 +511,19 @@ function entersEngine(unit: Unit, kind: Action, session: SessionIdentity): boole
   return kind === action.hold
 }
 
+interface SessionLife extends Omit<SessionIdentity, 'begins'> {
+  readonly leavesState: boolean
+}
+
 class PGliteSession implements Session {
   readonly #engine: PGliteEngine
-  readonly #identity: SessionIdentity & { readonly leavesState: boolean }
-  /** The engine's generation that knows the session; undefined before its first unit. */
+  readonly #identity: SessionLife
+  /** The engine's generation that knows the session; undefined before its first unit has ended. */
   #generation: number | undefined
-  #running: Unit | undefined
+  #running: { readonly unit: Unit; readonly ended: Promise<unknown> } | undefined
   #closing: Promise<void> | undefined
 
-  constructor(engine: PGliteEngine, identity: SessionIdentity & { readonly leavesState: boolean }) {
+  constructor(engine: PGliteEngine, identity: SessionLife) {
     this.#engine = engine
     this.#identity = identity
   }
@@ -528,7 +539,7 @@ class PGliteSession implements Session {
   }
 
   cancel(): void {
-    if (this.#running !== undefined) this.#engine.cancel(this.#running)
+    if (this.#running !== undefined) this.#engine.cancel(this.#running.unit)
   }
 
   close(): Promise<void> {
@@ -537,35 +548,38 @@ class PGliteSession implements Session {
   }
 
   async #submit(unit: Unit, kind: Action): Promise<Reply> {
-    if (this.#isClosing()) throw new DbError('CANCELLED', 'the session is closed')
-    await this.#enter()
-    if (this.#isClosing()) throw new DbError('CANCELLED', 'the session is closed')
-    this.#running = unit
+    if (this.#closing !== undefined) throw new DbError('CANCELLED', 'the session is closed')
+    const begins = this.#generation === undefined
+    if (!begins && this.#isGone()) throw restarted('the session is gone')
+    const reply = this.#engine.submit(unit, kind, { ...this.#identity, begins })
+    this.#running = { unit, ended: reply.catch(() => undefined) }
+    // A hold that fails never began: of such a session there is nothing to close.
+    let isKnown = kind !== action.hold
     try {
-      return await this.#engine.submit(unit, kind, this.#identity)
+      const bytes = await reply
+      isKnown = true
+      return bytes
     } finally {
       this.#running = undefined
+      // The first may have waited while the engine was started again.
+      if (isKnown) this.#generation ??= this.#engine.generation
     }
   }
 
-  #isClosing(): boolean {
-    return this.#closing !== undefined
-  }
-
   /** A session lives in one engine: after a restart it is gone. */
-  async #enter(): Promise<void> {
-    if (this.#generation === undefined) await this.#engine.whenStarted()
-    this.#generation ??= this.#engine.generation
-    if (this.#generation !== this.#engine.generation || this.#engine.status.kind === 'restarting')
-      throw restarted('the session is gone')
+  #isGone(): boolean {
+    const { generation, status } = this.#engine
+    return this.#generation !== generation || status.kind === 'restarting'
   }
 
   async #close(): Promise<void> {
-    if (this.#generation !== this.#engine.generation) return
     this.cancel()
+    // Only then it is known whether there is a session, and in which engine.
+    await this.#running?.ended
+    if (this.#generation !== this.#engine.generation) return
     const kind = this.#identity.leavesState ? action.closeAndClean : action.close
     try {
-      await this.#engine.submit(emptyUnit(Infinity), kind, this.#identity)
+      await this.#engine.submit(emptyUnit(Infinity), kind, { ...this.#identity, begins: false })
     } catch (cause) {
       // An engine that is gone took the session and all it left along.
       if (!(cause instanceof DbError)) throw cause

@@ -1,7 +1,7 @@
 /** What ends a statement, and what the engine survives. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MessageWriter } from '#src/engine/frontend-messages.js'
-import { openTestEngine, rowsOf, unit, type TestEngine } from '../../support/engine.js'
+import { openTestEngine, rowsOf, statusOf, unit, type TestEngine } from '../../support/engine.js'
 
 let opened: TestEngine
 beforeAll(async () => {
@@ -90,6 +90,25 @@ describe('a statement', () => {
     expect(opened.engine.generation).toBe(generation + 1)
   })
 
+  test('sessions that wait at a restart begin in the new engine; those that have begun end', async () => {
+    const begun = opened.engine.openSession()
+    await begun.run(unit('SELECT 1'))
+    const stuck = opened.engine.run(unit('SELECT pg_sleep(600)', { timeoutMs: 50 }))
+    const held = opened.engine.openSession()
+    const holding = held.hold(60_000)
+    const opener = opened.engine.openSession()
+    const opening = opener.run(unit('BEGIN; SELECT 1', { waitMs: 60_000 }))
+    const lost = begun.run(unit('SELECT 1', { waitMs: 60_000 }))
+    await expect(stuck).rejects.toMatchObject({ code: 'STATEMENT_TIMEOUT' })
+    await expect(lost).rejects.toMatchObject({ code: 'ENGINE_RESTARTED' })
+    await holding
+    expect(rowsOf(await held.run(unit('SELECT 2')))).toEqual([['2']])
+    await held.close()
+    expect(statusOf(await opening)).toBe('T')
+    await Promise.all([opener.close(), begun.close()])
+    expect(await rows('SELECT 3')).toEqual([['3']])
+  })
+
   test.each([
     ['a function that calls itself for ever', 'SELECT deep(1)', '54001'],
     ['50,000 terms', `SELECT ${Array(50_000).fill('1').join('+')}`, '54001'],
@@ -150,8 +169,19 @@ describe('a statement', () => {
     const bytes = new MessageWriter().parse('', insert).bind('', []).execute().sync().finish()
     await expect(
       opened.engine.run({ ...unit('', { replyBytesMax: 100_000 }), bytes }),
-    ).rejects.toMatchObject({ code: 'RESULT_TOO_LARGE' })
+    ).rejects.toMatchObject({
+      code: 'RESULT_TOO_LARGE',
+      fields: { hint: expect.stringContaining('the statement was undone') as string },
+    })
     expect(await rows('SELECT count(*) FROM echoes')).toEqual([['0']])
+    // A simple Query commits by itself: by then nobody can undo it.
+    await expect(opened.engine.run(unit(insert, { replyBytesMax: 100_000 }))).rejects.toMatchObject(
+      {
+        code: 'RESULT_TOO_LARGE',
+        fields: { hint: expect.stringContaining('may be kept') as string },
+      },
+    )
+    expect(await rows('SELECT count(*) FROM echoes')).toEqual([['5000']])
   })
 
   test('whose answer is far too large leaves nothing that is taken for messages', async () => {

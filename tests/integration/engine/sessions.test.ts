@@ -149,6 +149,21 @@ describe('a lease', () => {
     expect(await rows('SELECT 1')).toEqual([['1']])
   })
 
+  test('that is waited for is let go of when the wait is cancelled or its session closed', async () => {
+    const owner = opened.engine.openSession()
+    await owner.hold(1_000)
+    const cancelled = opened.engine.openSession()
+    const closed = opened.engine.openSession()
+    const waits = Promise.allSettled([cancelled.hold(60_000), closed.hold(60_000)])
+    cancelled.cancel()
+    await closed.close()
+    const taken = { status: 'rejected', reason: { code: 'CANCELLED' } }
+    expect(await waits).toMatchObject([taken, taken])
+    expect(opened.engine.counters.pending).toBe(0)
+    await Promise.all([owner.close(), cancelled.close()])
+    expect(await rows('SELECT 1')).toEqual([['1']])
+  })
+
   test('waits of a hundred sessions are served in the order they came', async () => {
     const order: number[] = []
     const sessions = Array.from({ length: 100 }, () =>
