@@ -229,6 +229,15 @@ export const sections = {
   http: {
     description: 'The SQL API over HTTP.',
     settings: {
+      connections_max: integer({
+        default: 10_000,
+        min: 1,
+        max: 1_000_000,
+        unit: 'connections',
+        description:
+          'Most connections at once; a request on one more is answered with 503 and ends it. ' +
+          'Fewer, with a warning at start, where the process may not open that many files.',
+      }),
       body_bytes_max: integer({
         default: 16 * MiB,
         min: 1 * KiB,

@@ -7,10 +7,12 @@ import { DbError } from '../errors.js'
 import { ByteSink } from '../protocol/byte-sink.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import { errorJson } from './error-response.js'
 import { createCors, type Cors } from './cors.js'
 import { Cancellation, sendError, type Door, type Reply } from './reply.js'
 import { RunningReplies } from './running-replies.js'
 import { routeName, routeRequest } from './router.js'
+import { affordableConnections, descriptorLimit } from './connection-count.js'
 import { listen, type Exchange, type Listener, type RequestHead } from './uws.js'
 
 export interface HttpOptions {
@@ -42,13 +44,30 @@ export async function openHttp(options: HttpOptions): Promise<HttpServer> {
     host: config.server.host,
     port: config.server.port,
     tls: tlsOf(config),
+    connectionsMax: connectionsMaxOf(options),
     handler: (head, exchange) => accept({ door, cors, running, head, exchange }),
+    onCrowded: (head, exchange) =>
+      accept({ door, cors, running, head, exchange, refusal: tooManyConnections() }),
+    crowdedBody: errorJson(tooManyConnections()),
     onBug: (error) => options.log.error('internal error in the HTTP door', { error }),
   })
   const { port } = listener
   options.log.info('listening', { host: config.server.host, port })
   let closing: Promise<void> | undefined
   return { port, close: () => (closing ??= close(door, running, listener)) }
+}
+
+function connectionsMaxOf({ config, log }: HttpOptions): number {
+  const wanted = config.http.connections_max
+  const limit = descriptorLimit()
+  const max = affordableConnections(wanted, limit)
+  if (max < wanted)
+    log.warn('the process may open too few files for http.connections_max; raise `ulimit -n`', {
+      connections_max: wanted,
+      used: max,
+      files: limit,
+    })
+  return max
 }
 
 function tlsOf({ server }: Config) {
@@ -62,9 +81,11 @@ interface Arrival {
   readonly running: RunningReplies
   readonly head: RequestHead
   readonly exchange: Exchange
+  /** Why it is not even looked at. */
+  readonly refusal?: DbError
 }
 
-function accept({ door, cors, running, head, exchange }: Arrival): void {
+function accept({ door, cors, running, head, exchange, refusal }: Arrival): void {
   const isPreflight =
     head.method === 'OPTIONS' && head.header('access-control-request-method') !== ''
   const reply: Reply = {
@@ -76,14 +97,29 @@ function accept({ door, cors, running, head, exchange }: Arrival): void {
     cancellation: new Cancellation(),
   }
   running.add(reply)
-  if (door.isStopping) refuse(reply)
-  else routeRequest(reply, head)
+  const refused = refusal ?? refusalOf(door, head)
+  if (refused === undefined) {
+    routeRequest(reply, head)
+    return
+  }
+  exchange.isLast = true
+  sendError(reply, refused)
 }
 
-/** A connection that was open before the stop brings another request. */
-function refuse(reply: Reply): void {
-  reply.exchange.isLast = true
-  sendError(reply, new DbError('UNAVAILABLE', 'the server is stopping'))
+function tooManyConnections(): DbError {
+  return new DbError('OVERLOADED', 'there are more connections than http.connections_max', {
+    retryAfterS: 1,
+    hint: 'use fewer connections, or raise http.connections_max',
+  })
+}
+
+function refusalOf(door: Door, { isAmbiguous }: RequestHead): DbError | undefined {
+  // A connection that was open before the stop brings another request.
+  if (door.isStopping) return new DbError('UNAVAILABLE', 'the server is stopping')
+  if (!isAmbiguous) return undefined
+  return new DbError('BAD_REQUEST', 'where the body ends is ambiguous', {
+    hint: 'send one Content-Length, or Transfer-Encoding: chunked',
+  })
 }
 
 /** Time for cancelled requests to say so to their callers. */

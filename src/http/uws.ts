@@ -8,6 +8,7 @@
  */
 import { createRequire } from 'node:module'
 import { STATUS_CODES, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type * as uws from 'uWebSockets.js'
 import type {
   AppOptions,
@@ -18,6 +19,7 @@ import type {
 } from 'uWebSockets.js'
 import { DbError, assert } from '../errors.js'
 import { BodyCollector } from './body-collector.js'
+import { connectionsBeyond } from './connection-count.js'
 
 /** What is read of a request's head; valid until the handler returns. */
 export interface RequestHead {
@@ -27,6 +29,11 @@ export interface RequestHead {
   readonly path: string
   /** Of several headers of one name one is taken; empty if there is none. */
   header(lowerCaseName: string): string
+  /**
+   * A proxy may see the body end elsewhere than we do (several lengths, another encoding than
+   * `chunked`), and take what follows for a request of someone else.
+   */
+  readonly isAmbiguous: boolean
 }
 
 export type RequestHandler = (head: RequestHead, exchange: Exchange) => void
@@ -37,8 +44,14 @@ export interface ListenOptions {
   readonly port: number
   /** Files in PEM format; without them no TLS. */
   readonly tls: { readonly certificateFile: string; readonly keyFile: string } | undefined
-  /** Called for every request. */
+  /** Connections at once; beyond it a connection is answered with 503 and closed. */
+  readonly connectionsMax: number
+  /** Called for every request that is not refused for its connection. */
   readonly handler: RequestHandler
+  /** Called for a request whose connection is one too many. */
+  readonly onCrowded: RequestHandler
+  /** JSON for a connection that is refused before its request is read. */
+  readonly crowdedBody: string
   /** Told what a handler or a listener throws, which is a bug; that connection ends. */
   readonly onBug: (thrown: unknown) => void
 }
@@ -64,16 +77,27 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   // Else each response carries a header that tells the library's version.
   library._cfg('silent')
   const app = createApp(library, options)
-  app.any('/*', (response, request) => dispatch(options, response, request))
+  const crowd = { beyond: 0 }
+  app.any('/*', (response, request) => {
+    const handler = crowd.beyond > 0 ? options.onCrowded : options.handler
+    crowd.beyond = Math.max(0, crowd.beyond - 1)
+    dispatch({ ...options, handler }, response, request)
+  })
   const socket = await openSocket(app, options)
-  mendFallback(socket)
+  const fallback = (socket as FallbackSocket).http
   const port = library.us_socket_local_port(socket)
+  const watch = fallback == null ? watchConnections(options.connectionsMax, port, crowd) : undefined
+  if (fallback != null) mendFallback(fallback, options)
   let isAccepting = true
   const stopAccepting = () => {
     if (isAccepting) library.us_listen_socket_close(socket)
     isAccepting = false
   }
-  return { port, stopAccepting, closeConnections: () => closeApp(app, socket) }
+  const closeConnections = () => {
+    clearInterval(watch)
+    closeApp(app, socket)
+  }
+  return { port, stopAccepting, closeConnections }
 }
 
 type Library = typeof uws
@@ -144,14 +168,65 @@ function cannotListen(host: string, port: number): DbError {
   )
 }
 
-/** The fallback watches each connection and never forgets one: a leak, for nothing it needs. */
-function mendFallback(socket: us_listen_socket): void {
-  const server = (socket as FallbackSocket).http
-  if (server == null) return
-  // The first listener is node:http's own.
-  for (const leaky of server.listeners('connection').slice(1)) {
-    server.off('connection', leaky as () => void)
+interface Crowd {
+  /** Connections beyond the bound that have not been told so yet. */
+  beyond: number
+}
+
+/** How often the connections of the native library are counted. */
+const countEveryMs = 100
+
+/**
+ * The native library tells of no connections: they are counted, and of the requests that come next
+ * as many end theirs as there are too many. It ends those that say nothing for 10 s by itself.
+ */
+function watchConnections(max: number, port: number, crowd: Crowd): NodeJS.Timeout {
+  let isCounting = false
+  const count = async () => {
+    isCounting = true
+    crowd.beyond = await connectionsBeyond(max, port)
+    isCounting = false
   }
+  return setInterval(() => {
+    if (!isCounting) void count()
+  }, countEveryMs).unref()
+}
+
+/**
+ * The fallback watches each connection and never forgets one: a leak, for nothing it needs. In its
+ * place connections are counted, and one too many is refused before it can ask for anything.
+ */
+function mendFallback(server: Server, { connectionsMax, crowdedBody }: ListenOptions): void {
+  // The first listener is node:http's own.
+  const [serve] = server.listeners('connection') as ((this: Server, socket: Socket) => void)[]
+  assert(serve !== undefined, 'node:http listens for connections')
+  server.removeAllListeners('connection')
+  let count = 0
+  server.on('connection', (socket: Socket) => {
+    if (count >= connectionsMax) {
+      refuseConnection(socket, crowdedBody)
+      return
+    }
+    count += 1
+    socket.once('close', () => {
+      count -= 1
+    })
+    serve.call(server, socket)
+  })
+}
+
+/** Time for a refused caller to read why. */
+const refusalMs = 1_000
+
+function refuseConnection(socket: Socket, body: string): void {
+  socket.on('error', () => socket.destroy())
+  // What comes is read and thrown away: unread, it would make the kernel drop our answer.
+  socket.resume()
+  socket.end(
+    'HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n' +
+      `Connection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+  setTimeout(() => socket.destroy(), refusalMs).unref()
 }
 
 function closeApp(app: TemplatedApp, socket: us_listen_socket): void {
@@ -168,7 +243,7 @@ function dispatch(options: ListenOptions, response: HttpResponse, request: HttpR
   const head: RequestHead = {
     method,
     path: queryStart === -1 ? url : url.slice(0, queryStart),
-    header: (name) => request.getHeader(name),
+    ...readHeaders(request, exchange),
   }
   try {
     options.handler(head, exchange)
@@ -176,6 +251,34 @@ function dispatch(options: ListenOptions, response: HttpResponse, request: HttpR
     options.onBug(thrown)
     exchange.disconnect()
   }
+}
+
+/** One walk over the headers costs no more than asking for the few that are looked at. */
+function readHeaders(
+  request: HttpRequest,
+  exchange: Exchange,
+): Pick<RequestHead, 'header' | 'isAmbiguous'> {
+  // node:http, under the fallback, refuses by itself what would be ambiguous.
+  if (exchange.isOfFallback)
+    return {
+      header: (name) => request.getHeader(name),
+      isAmbiguous: isOddEncoding(request.getHeader('transfer-encoding')),
+    }
+  const headers = new Map<string, string>()
+  const framing = { repeated: 0 }
+  request.forEach((name, value) => {
+    if (!headers.has(name)) headers.set(name, value)
+    else if (name === 'content-length' || name === 'transfer-encoding') framing.repeated += 1
+  })
+  return {
+    header: (name) => headers.get(name) ?? '',
+    isAmbiguous: framing.repeated > 0 || isOddEncoding(headers.get('transfer-encoding')),
+  }
+}
+
+/** The library takes any encoding for `chunked`, which is all that it can read. */
+function isOddEncoding(encoding = ''): boolean {
+  return encoding !== '' && encoding.toLowerCase() !== 'chunked'
 }
 
 export type Header = readonly [name: string, value: string]
@@ -206,6 +309,10 @@ export class Exchange {
         onBug(thrown)
       }
     })
+  }
+
+  get isOfFallback(): boolean {
+    return this.#node !== undefined
   }
 
   /** Answered, or the caller has gone. */

@@ -9,6 +9,7 @@ function headersFor(origins: readonly string[], origin: string) {
     method: 'GET',
     path: '/',
     header: (name: string) => (name === 'origin' ? origin : ''),
+    isAmbiguous: false,
   }
   return new Map(createCors(origins).headers(head))
 }

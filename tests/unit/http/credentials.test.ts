@@ -3,7 +3,8 @@ import { DbError } from '#src/errors.js'
 import { readIdempotencyKey, readKey } from '#src/http/credentials.js'
 
 function headOf(headers: Readonly<Record<string, string>>) {
-  return { method: 'POST', path: '/v1/api/sql', header: (name: string) => headers[name] ?? '' }
+  const header = (name: string) => headers[name] ?? ''
+  return { method: 'POST', path: '/v1/api/sql', header, isAmbiguous: false }
 }
 
 function codeOf(read: () => unknown): string {
