@@ -13,6 +13,9 @@ const tag = {
   sync: 0x53,
 }
 
+/** Shorter texts are written without the call into the buffer's own encoder. */
+const shortTextMax = 32
+
 /** A statement or parameter in text format; null is SQL's NULL. */
 export type TextValue = string | null
 
@@ -114,7 +117,20 @@ export class MessageWriter {
   #write(text: string): void {
     // UTF-8 takes at most three bytes for a UTF-16 unit.
     this.#room(text.length * 3)
-    this.#length += this.#buffer.write(text, this.#length, 'utf8')
+    if (text.length > shortTextMax || !this.#writeAscii(text))
+      this.#length += this.#buffer.write(text, this.#length, 'utf8')
+  }
+
+  /** False, and nothing is written, if the text has more than ASCII. */
+  #writeAscii(text: string): boolean {
+    const at = this.#length
+    for (let index = 0; index < text.length; index++) {
+      const unit = text.charCodeAt(index)
+      if (unit > 0x7f) return false
+      this.#buffer[at + index] = unit
+    }
+    this.#length = at + text.length
+    return true
   }
 
   #int8(value: number): void {

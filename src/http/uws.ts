@@ -81,7 +81,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   app.any('/*', (response, request) => {
     const handler = crowd.beyond > 0 ? options.onCrowded : options.handler
     crowd.beyond = Math.max(0, crowd.beyond - 1)
-    dispatch({ ...options, handler }, response, request)
+    dispatch({ handler, onBug: options.onBug }, response, request)
   })
   const socket = await openSocket(app, options)
   const fallback = (socket as FallbackSocket).http
@@ -235,7 +235,11 @@ function closeApp(app: TemplatedApp, socket: us_listen_socket): void {
   else (app as ClosableApp).close?.()
 }
 
-function dispatch(options: ListenOptions, response: HttpResponse, request: HttpRequest): void {
+function dispatch(
+  options: Pick<ListenOptions, 'handler' | 'onBug'>,
+  response: HttpResponse,
+  request: HttpRequest,
+): void {
   const url = request.getUrl()
   const queryStart = url.indexOf('?')
   const method = request.getMethod().toUpperCase()
@@ -426,7 +430,8 @@ export class Exchange {
   }
 
   #writeHead(status: number, headers: readonly Header[]): void {
-    this.#response.writeStatus(statusLine(status))
+    // Without a status line both libraries write this one.
+    if (status !== 200) this.#response.writeStatus(statusLine(status))
     // The native library writes the header by itself.
     if (this.isLast && this.#node !== undefined) this.#response.writeHeader('connection', 'close')
     for (const [name, value] of headers) this.#response.writeHeader(name, value)

@@ -74,12 +74,14 @@ function createFigures(registry: Registry) {
   const registers = [registry]
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Counter({ name: `kalamdb_${name}`, help, labelNames, registers })
+  const tally = <L extends string>(name: string, help: string, labelNames: readonly [L, L]) =>
+    new Tally(registry, { name: `kalamdb_${name}`, help, labelNames })
   const seconds = (name: string, help: string) =>
     new Histogram({ name: `kalamdb_${name}`, help, buckets: durationSeconds, registers })
   return {
-    requests: counter('http_requests_total', 'HTTP requests.', ['route', 'status']),
+    requests: tally('http_requests_total', 'HTTP requests.', ['route', 'status']),
     requestSeconds: seconds('http_request_seconds', 'Time from request to answer.'),
-    statements: counter('sql_statements_total', 'SQL statements.', ['command', 'outcome']),
+    statements: tally('sql_statements_total', 'SQL statements.', ['command', 'outcome']),
     statementSeconds: seconds('sql_statement_seconds', 'Time a statement took, waiting included.'),
     authenticationFailures: counter(
       'authentication_failures_total',
@@ -105,11 +107,11 @@ function createFigures(registry: Registry) {
 function recorders(figures: Figures): Omit<Metrics, 'watchQueue' | 'render'> {
   return {
     httpRequest: ({ route, status, seconds }) => {
-      figures.requests.inc({ route, status })
+      figures.requests.count(route, String(status))
       figures.requestSeconds.observe(seconds)
     },
     statement: ({ command, outcome, seconds }) => {
-      figures.statements.inc({ command, outcome })
+      figures.statements.count(command, outcome)
       figures.statementSeconds.observe(seconds)
     },
     authenticationFailed: (reason) => figures.authenticationFailures.inc({ reason }),
@@ -123,5 +125,42 @@ function recorders(figures: Figures): Omit<Metrics, 'watchQueue' | 'render'> {
       figures.syncUnits.observe(units)
     },
     upkeep: (task) => figures.upkeep.inc({ task }),
+  }
+}
+
+/**
+ * A counter with two labels that takes no objects: prom-client puts a key together from the labels
+ * at each count: 0.45 µs of the 24 that the main thread spends on a point read (bench 2026-11-25). It
+ * is told when the page is asked for.
+ */
+class Tally {
+  readonly #counts = new Map<string, Map<string, number>>()
+
+  constructor(
+    registry: Registry,
+    options: {
+      readonly name: string
+      readonly help: string
+      readonly labelNames: readonly [string, string]
+    },
+  ) {
+    const [outerName, innerName] = options.labelNames
+    const counts = this.#counts
+    new Counter({
+      ...options,
+      registers: [registry],
+      collect() {
+        this.reset()
+        for (const [outer, inners] of counts)
+          for (const [inner, count] of inners)
+            this.inc({ [outerName]: outer, [innerName]: inner }, count)
+      },
+    })
+  }
+
+  count(outer: string, inner: string): void {
+    let inners = this.#counts.get(outer)
+    if (inners === undefined) this.#counts.set(outer, (inners = new Map<string, number>()))
+    inners.set(inner, (inners.get(inner) ?? 0) + 1)
   }
 }
