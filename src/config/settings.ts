@@ -173,7 +173,7 @@ export const sections = {
         max: 16 * GiB,
         unit: 'bytes',
         description:
-          'Write-ahead log after which a checkpoint is made. ' +
+          'Write-ahead log after which a checkpoint is made, once the statement or transaction that wrote it has ended. ' +
           'More means fewer checkpoints, more disk and a longer recovery.',
       }),
       temporary_bytes_max: integer({
