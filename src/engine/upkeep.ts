@@ -82,8 +82,21 @@ async function tendTables(options: UpkeepOptions, isClosed: () => boolean): Prom
     await queries.query(`VACUUM ${flags === '' ? '' : `(${flags})`} ${table}`)
     metrics.upkeep(needsFreeze === 't' ? 'freeze' : 'vacuum')
   }
+  await queries.query(keepTemplatesYoung)
   for (const task of tasks) await task()
 }
+
+/**
+ * The templates that initdb leaves: nobody can connect to them, here less than anywhere, so nothing
+ * would ever freeze them, and once they are 2³¹ transactions old PostgreSQL refuses all writes. Their
+ * rows were frozen when they were made, and none came since: they are as young as our own database.
+ */
+const keepTemplatesYoung = `
+  update pg_database template
+     set datfrozenxid = own.datfrozenxid, datminmxid = own.datminmxid
+    from pg_database own
+   where own.datname = current_database() and template.datname in ('template0', 'template1')
+     and age(template.datfrozenxid) > age(own.datfrozenxid)`
 
 /** PostgreSQL's autovacuum rule with a floor of ours: a fifth of the table has changed. */
 const selectTables = `

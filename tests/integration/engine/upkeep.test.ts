@@ -106,6 +106,28 @@ test('K5: tables older than engine.freeze_age_max are frozen', async () => {
   await upkeep.close()
 })
 
+test('K5: databases that nobody can enter do not age: transaction numbers can come round', async () => {
+  await using opened = await openTestEngine()
+  const queries = new Queries(opened.engine)
+  const upkeep = startUpkeep({
+    queries,
+    settings: { freeze_age_max: 50, upkeep_interval_ms: 3_600_000, vacuum_changes_min: 1_000_000 },
+    log: createLog({ level: 'silent', format: 'json', slow_statement_ms: 0 }),
+    metrics: createMetrics(),
+  })
+  await queries.query('CREATE TABLE public.busy (n int)')
+  for (let n = 0; n < 100; n++) await queries.query('INSERT INTO public.busy VALUES ($1)', ['1'])
+  const oldest = async () => {
+    const { rows } = await queries.query('SELECT max(age(datfrozenxid)) FROM pg_database')
+    return Number(rows[0]?.[0])
+  }
+  expect(await oldest()).toBeGreaterThan(100)
+  await expect
+    .poll(async () => (await upkeep.runOnce(), oldest()), { timeout: 20_000 })
+    .toBeLessThan(100)
+  await upkeep.close()
+})
+
 test('K6: extensions named in the configuration are there for everyone', async () => {
   await using server = await openTestServer({
     settings: { 'engine.extensions': ['vector', 'pg_trgm', 'pgcrypto', 'citext'] },
