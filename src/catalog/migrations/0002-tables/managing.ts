@@ -1,0 +1,145 @@
+/** Making a table a managed one, and keeping it one when its columns change. */
+export function managing(): string {
+  return [manage(), reshape(), watch()].join('\n')
+}
+
+const system = 'set search_path = pg_catalog, pg_temp'
+
+function manage(): string {
+  return `
+create function kalam.refuse(what text, hint text) returns void language plpgsql ${system} as $$
+begin
+  raise exception '%', what using errcode = '0A000', hint = hint;
+end $$;
+
+create function kalam.log_shape(table_id integer, version integer) returns bigint
+  language sql ${system} as $$
+  insert into kalam.changes (table_id, version, op) values (table_id, version, 'S') returning seq
+$$;
+
+create function kalam.manage(rel oid, kind text) returns void language plpgsql ${system} as $$
+declare
+  t kalam.tables;
+begin
+  perform kalam.refuse_keyless(rel, kind);
+  t.id := nextval(pg_get_serial_sequence('kalam.tables', 'id'));
+  t.tab := rel;
+  t.kind := kind;
+  t.version := 1;
+  t.version_since := kalam.log_shape(t.id, 1);
+  t.shape := kalam.shape_of(rel);
+  if kind = 'stream' then
+    t.ttl := kalam.ttl_of(rel);
+  else
+    t.twin := kalam.make_twin(t.id, rel);
+    perform kalam.index_twin(rel, t.twin);
+    perform kalam.open_twin(t.id, t.twin, kind);
+  end if;
+  perform kalam.write_functions(t);
+  perform kalam.create_triggers(t);
+  if kind = 'shared' then
+    execute format('grant select on %s to kalam_sys', t.tab);
+  else
+    perform kalam.keep_apart(t);
+  end if;
+  insert into kalam.tables overriding system value select t.*;
+end $$;
+
+create function kalam.refuse_keyless(rel oid, kind text) returns void
+  language plpgsql ${system} as $$
+declare
+  key text[] := kalam.key_of(rel);
+begin
+  if key is null then
+    perform kalam.refuse(format('a %s table needs a primary key', kind),
+      'Give one of its columns PRIMARY KEY, such as: id bigint PRIMARY KEY.');
+  elsif kind <> 'shared' and key[1] <> '_user_id' then
+    perform kalam.refuse(format('the primary key of a %s table begins with _user_id', kind),
+      'Each user has keys of their own.');
+  end if;
+end $$;
+
+-- The first policy lets everything through, the second keeps each user to their own: policies
+-- that admins add are permissive or restrictive, and can only narrow it.
+create function kalam.keep_apart(t kalam.tables) returns void language plpgsql ${system} as $$
+declare
+  sequence regclass;
+begin
+  execute format('alter table %s enable row level security, force row level security', t.tab);
+  execute format('create policy kalam_rows on %s using (true) with check (true)', t.tab);
+  execute format('create policy kalam_own on %s as restrictive
+    using (_user_id = kalam.uid()) with check (_user_id = kalam.uid())', t.tab);
+  if t.kind = 'stream' then
+    execute format('create policy kalam_live on %s as restrictive for select
+      using (_expires_at > now())', t.tab);
+    execute format('revoke update, delete, truncate on %s from %I', t.tab,
+      (select relowner::regrole::text from pg_class where oid = t.tab));
+    execute format('grant select, insert on %s to kalam_user', t.tab);
+  else
+    execute format('grant select, insert, update, delete on %s to kalam_user', t.tab);
+  end if;
+  perform kalam.open_sequences(t.tab);
+end $$;
+
+create function kalam.open_sequences(rel oid) returns void language plpgsql ${system} as $$
+declare
+  sequence regclass;
+begin
+  for sequence in
+    select d.objid from pg_depend d join pg_class c on c.oid = d.objid
+     where d.refclassid = 'pg_class'::regclass and d.refobjid = rel
+       and d.classid = 'pg_class'::regclass and d.deptype in ('a', 'i')
+       and case c.relkind when 'S' then not has_sequence_privilege('kalam_user', d.objid, 'usage') end
+  loop
+    execute format('grant usage on sequence %s to kalam_user', sequence);
+  end loop;
+end $$;
+`
+}
+
+function reshape(): string {
+  return `
+create function kalam.reshape(t kalam.tables) returns void language plpgsql ${system} as $$
+declare
+  old_key text := substring(t.shape from ' key (.*)$');
+begin
+  if t.kind <> 'plain' then perform kalam.refuse_keyless(t.tab, t.kind); end if;
+  t.version := t.version + 1;
+  t.version_since := kalam.log_shape(t.id, t.version);
+  t.shape := kalam.shape_of(t.tab);
+  -- First, for the DDL that follows brings us here again.
+  update kalam.tables x set version = t.version, version_since = t.version_since, shape = t.shape
+   where x.id = t.id;
+  if t.twin is not null then
+    perform kalam.follow(t.tab, t.twin);
+    if old_key is distinct from kalam.key_of(t.tab)::text then
+      perform kalam.index_twin(t.tab, t.twin);
+    end if;
+  end if;
+  if t.kind in ('user', 'stream') then perform kalam.open_sequences(t.tab); end if;
+  perform kalam.write_functions(t);
+end $$;
+`
+}
+
+/** A plain table is logged from the first time that somebody watches it. */
+function watch(): string {
+  return `
+create function kalam.watch(rel regclass) returns void language plpgsql ${system} as $$
+declare
+  t kalam.tables;
+begin
+  if exists (select from kalam.tables x where x.tab = rel) then return; end if;
+  t.id := nextval(pg_get_serial_sequence('kalam.tables', 'id'));
+  t.tab := rel;
+  t.kind := 'plain';
+  t.version := 1;
+  t.version_since := kalam.log_shape(t.id, 1);
+  t.shape := kalam.shape_of(rel);
+  perform kalam.write_functions(t);
+  perform kalam.create_triggers(t);
+  execute format('grant select on %s to kalam_sys', rel);
+  insert into kalam.tables overriding system value select t.*;
+end $$;
+`
+}

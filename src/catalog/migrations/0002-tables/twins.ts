@@ -1,0 +1,123 @@
+/** The twin of a table: where its deleted rows are, and how it follows the table's columns. */
+export function twins(): string {
+  return [making(), following(), access()].join('\n')
+}
+
+const system = 'set search_path = pg_catalog, pg_temp'
+
+/** Three columns of its own, then the table's under their numbers, so that renames can be told. */
+function making(): string {
+  return `
+create function kalam.twin_offset() returns integer language sql immutable ${system} return 3;
+
+create function kalam.make_twin(table_id integer, rel oid) returns text
+  language plpgsql ${system} as $$
+declare
+  twin text := format('kalam_deleted.t%s', table_id);
+begin
+  execute format('create table %s (
+    _deleted_seq bigint generated always as identity,
+    _deleted_at timestamptz not null default now(),
+    _deleted_by text default kalam.uid())', twin);
+  perform kalam.follow(rel, twin::regclass);
+  execute format('alter table %s owner to kalam_sys', twin);
+  return twin;
+end $$;
+
+create function kalam.index_twin(rel oid, twin regclass) returns void
+  language plpgsql ${system} as $$
+declare
+  stale regclass;
+begin
+  for stale in select indexrelid from pg_index where indrelid = twin loop
+    execute format('drop index %s', stale);
+  end loop;
+  perform kalam.run_as_sys(format('create index on %s (%s)', twin,
+    (select string_agg(quote_ident(k), ', ' order by place)
+       from unnest(kalam.key_of(rel)) with ordinality x (k, place))));
+end $$;
+`
+}
+
+/**
+ * Only a change of type computes anything (casts, which admins may make), and so runs as
+ * kalam_sys. Values that cannot become the new type are kept under another name.
+ */
+function following(): string {
+  return `
+create function kalam.run_as_sys(command text) returns void
+  language plpgsql security definer ${system} as $$
+begin
+  execute command;
+end $$;
+
+create function kalam.follow(rel oid, twin regclass) returns void
+  language plpgsql ${system} as $$
+declare
+  pair record;
+begin
+  for pair in
+    select a.attnum as num, a.attisdropped as gone, c.name, c.declared, c.generated, c.expression,
+           t.attname::text as twin_name, t.attisdropped as twin_gone,
+           format_type(t.atttypid, t.atttypmod) as twin_type
+      from pg_attribute a
+      left join kalam.columns_of(rel) c on c.num = a.attnum
+      left join pg_attribute t on t.attrelid = twin and t.attnum = a.attnum + kalam.twin_offset()
+     where a.attrelid = rel and a.attnum > 0
+     order by a.attnum
+  loop
+    perform kalam.follow_column(twin, pair);
+  end loop;
+end $$;
+
+create function kalam.follow_column(twin regclass, pair record) returns void
+  language plpgsql ${system} as $$
+begin
+  if pair.twin_name is null then
+    execute format('alter table %s add column %I %s', twin,
+      coalesce(pair.name, '_gone_' || pair.num),
+      coalesce(pair.declared, 'boolean')
+        || case when pair.name = '_deleted' then ' default true' else '' end);
+    if pair.gone then execute format('alter table %s drop column %I', twin, '_gone_' || pair.num); end if;
+  elsif pair.gone then
+    if not pair.twin_gone then
+      execute format('alter table %s drop column %I', twin, pair.twin_name);
+    end if;
+  else
+    if pair.name <> pair.twin_name then
+      execute format('alter table %s rename column %I to %I', twin, pair.twin_name, pair.name);
+    end if;
+    if pair.declared <> pair.twin_type then perform kalam.retype(twin, pair.name, pair.declared); end if;
+  end if;
+end $$;
+
+create function kalam.retype(twin regclass, named text, declared text) returns void
+  language plpgsql ${system} as $$
+begin
+  perform kalam.run_as_sys(format('alter table %s alter column %I type %s using %2$I::%3$s',
+    twin, named, declared));
+exception when others then
+  perform kalam.run_as_sys(format('alter table %s alter column %I type %s using null',
+    twin, named, declared));
+end $$;
+`
+}
+
+/** Who may read a table may recover from its twin; of a user table, each their own rows. */
+function access(): string {
+  return `
+create function kalam.may_recover(table_id integer) returns boolean
+  language sql stable parallel safe ${system} as $$
+  select has_table_privilege(t.tab, 'select') from kalam.tables t where t.id = table_id
+$$;
+
+create function kalam.open_twin(table_id integer, twin regclass, kind text) returns void
+  language plpgsql ${system} as $$
+begin
+  execute format('alter table %s enable row level security', twin);
+  execute format('create policy kalam_rows on %s to public using ((select kalam.may_recover(%s))%s)',
+    twin, table_id, case kind when 'user' then ' and _user_id = kalam.uid()' else '' end);
+  execute format('grant select, delete on %s to public', twin);
+end $$;
+`
+}

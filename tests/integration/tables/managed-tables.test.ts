@@ -1,0 +1,88 @@
+/** Managed tables as the dialect makes them: rows kept apart, deletes kept, changes logged. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openTestServer, type TestServer } from '../../support/server.js'
+
+let server: TestServer
+let aliceKey: string
+let bobKey: string
+beforeAll(async () => {
+  server = await openTestServer()
+  aliceKey = await server.createUser('alice')
+  bobKey = await server.createUser('bob')
+  await server.sql(`
+    CREATE NAMESPACE app;
+    CREATE TABLE app.todos (
+      id serial NOT NULL, title text,
+      _user_id text NOT NULL DEFAULT kalam.uid(),
+      _deleted boolean NOT NULL GENERATED ALWAYS AS (false) STORED,
+      CONSTRAINT todos_pkey PRIMARY KEY (_user_id, id));
+    CREATE TABLE app.prices (
+      id integer PRIMARY KEY, price numeric,
+      _deleted boolean NOT NULL GENERATED ALWAYS AS (false) STORED);
+    CREATE TABLE app.pings (
+      id serial NOT NULL, note text,
+      _user_id text NOT NULL DEFAULT kalam.uid(),
+      _expires_at timestamptz NOT NULL DEFAULT (now() + interval '30 seconds'),
+      CONSTRAINT pings_pkey PRIMARY KEY (_user_id, id));
+    INSERT INTO app.prices VALUES (1, 1.50), (2, 2.50)`)
+})
+afterAll(() => server.close())
+
+const titles = async (key: string) =>
+  (await server.sql('SELECT title FROM app.todos ORDER BY id', { key })).rows.map(
+    ({ title }) => title,
+  )
+const errorOf = async (sql: string, key: string) => (await server.request(sql, { key })).body.error
+
+describe('B2: a user table', () => {
+  test('shows, changes and deletes the caller’s rows only', async () => {
+    await server.sql(`INSERT INTO app.todos (id, title) VALUES (1, 'a'), (2, 'b')`, {
+      key: aliceKey,
+    })
+    await server.sql(`INSERT INTO app.todos (id, title) VALUES (1, 'of bob')`, { key: bobKey })
+    const { results } = await server.sql(
+      `UPDATE app.todos SET title = title || '!'; DELETE FROM app.todos WHERE id = 2`,
+      { key: aliceKey },
+    )
+    expect(results.map(({ row_count }) => row_count)).toEqual([2, 1])
+    expect(await titles(aliceKey)).toEqual(['a!'])
+    expect(await titles(bobKey)).toEqual(['of bob'])
+    expect(await titles(server.adminKey)).toEqual([])
+  })
+
+  test('keeps deleted rows, each user’s for themselves', async () => {
+    const twin = 'SELECT id, title, _deleted FROM kalam_deleted.t1'
+    expect((await server.sql(twin, { key: aliceKey })).rows).toEqual([
+      { id: 2, title: 'b!', _deleted: true },
+    ])
+    expect((await server.sql(twin, { key: bobKey })).rows).toEqual([])
+  })
+})
+
+describe('B3: a shared table', () => {
+  test('is the admins’ until it is granted, its deleted rows with it', async () => {
+    const twin = 'SELECT id, price FROM kalam_deleted.t2'
+    await server.sql('DELETE FROM app.prices WHERE id = 1')
+    expect(await errorOf('SELECT * FROM app.prices', aliceKey)).toMatchObject({ sqlstate: '42501' })
+    expect((await server.sql(twin, { key: aliceKey })).rows).toEqual([])
+    await server.sql('GRANT SELECT ON app.prices TO PUBLIC')
+    expect((await server.sql(twin, { key: aliceKey })).rows).toEqual([{ id: 1, price: '1.50' }])
+  })
+})
+
+describe('B4: a stream table', () => {
+  test('takes rows of the caller, and nothing else', async () => {
+    await server.sql(`INSERT INTO app.pings (note) VALUES ('hi')`, { key: aliceKey })
+    for (const [key, count] of [
+      [aliceKey, 1],
+      [bobKey, 0],
+    ] as const)
+      expect((await server.sql('SELECT note FROM app.pings', { key })).rows).toHaveLength(count)
+    for (const key of [aliceKey, server.adminKey]) {
+      expect(await errorOf('DELETE FROM app.pings', key)).toMatchObject({ sqlstate: '42501' })
+      expect(await errorOf(`UPDATE app.pings SET note = ''`, key)).toMatchObject({
+        sqlstate: '42501',
+      })
+    }
+  })
+})
