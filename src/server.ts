@@ -5,6 +5,7 @@ import { Callers } from './access/callers.js'
 import { openLocalToken, removeLocalToken, type LocalToken } from './access/local-token.js'
 import { bootstrapKey } from './catalog/bootstrap-key.js'
 import { migrate } from './catalog/migrate.js'
+import { forgetOld } from './catalog/retention.js'
 import { writeSettings } from './catalog/settings-table.js'
 import { Users } from './catalog/users.js'
 import { describeConfig } from './config/describe-config.js'
@@ -89,7 +90,15 @@ async function start(
 
   const upkeep = startUpkeep({
     ...{ queries, log, metrics, settings: config.engine },
-    tasks: [() => forgetOldOutcomes(queries, config)],
+    tasks: [
+      () => forgetOldOutcomes(queries, config),
+      () =>
+        forgetOld(queries, {
+          deletedHours: config.tables.deleted_retention_hours,
+          changesHours: config.changes.retention_hours,
+          changesBytes: config.changes.retention_bytes,
+        }),
+    ],
   })
   closers.push(() => upkeep.close())
   const database = await buildDatabase({ config, engine, queries, users, token, log, metrics })

@@ -226,6 +226,38 @@ export const sections = {
       }),
     },
   },
+  tables: {
+    description: 'Tables whose deletes can be undone.',
+    settings: {
+      deleted_retention_hours: integer({
+        default: 0,
+        min: 0,
+        max: 24 * 365 * 100,
+        unit: 'hours',
+        description: 'How long deleted rows are kept; 0 for ever.',
+      }),
+    },
+  },
+  changes: {
+    description: 'The log of changes that live queries follow, and resume from.',
+    settings: {
+      retention_hours: integer({
+        default: 24 * 7,
+        min: 1,
+        max: 24 * 365 * 100,
+        unit: 'hours',
+        description:
+          'How long changes are kept. Who was away longer starts from the rows of the day.',
+      }),
+      retention_bytes: integer({
+        default: 1 * GiB,
+        min: 64 * KiB,
+        max: 1024 * GiB,
+        unit: 'bytes',
+        description: 'What the log may take, about; older changes go before their time.',
+      }),
+    },
+  },
   http: {
     description: 'The SQL API over HTTP.',
     settings: {

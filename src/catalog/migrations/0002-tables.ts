@@ -10,9 +10,23 @@ import { twins } from './0002-tables/twins.js'
 import { triggers } from './0002-tables/triggers.js'
 import { managing } from './0002-tables/managing.js'
 import { guards } from './0002-tables/guards.js'
+import { leaks } from './0002-tables/leaks.js'
+import { views } from './0002-tables/views.js'
 
 export const tables: Migration = {
   version: 2,
   name: 'tables',
-  sql: [registry(), shapes(), twins(), triggers(), managing(), guards()].join('\n'),
+  sql: [
+    // Functions are read from the public ones down, and so name others that come after them.
+    'set local check_function_bodies = off;',
+    registry(),
+    leaks(),
+    views(),
+    shapes(),
+    twins(),
+    triggers(),
+    managing(),
+    // Last: from then on event triggers see what is done.
+    guards(),
+  ].join('\n'),
 }

@@ -21,6 +21,7 @@ create function kalam.manage(rel oid, kind text) returns void language plpgsql $
 declare
   t kalam.tables;
 begin
+  perform kalam.refuse_reserved_names(rel, kind);
   perform kalam.refuse_keyless(rel, kind);
   t.id := nextval(pg_get_serial_sequence('kalam.tables', 'id'));
   t.tab := rel;
@@ -43,6 +44,20 @@ begin
     perform kalam.keep_apart(t);
   end if;
   insert into kalam.tables overriding system value select t.*;
+end $$;
+
+create function kalam.refuse_reserved_names(rel oid, kind text) returns void
+  language plpgsql ${system} as $$
+declare
+  taken text := (
+    select c.name from kalam.columns_of(rel) c
+     where kind in ('user', 'shared')
+       and c.name in ('_deleted_seq', '_deleted_at', '_deleted_by', '_deleted_rest') limit 1);
+begin
+  if taken is not null then
+    perform kalam.refuse(format('a column of a %s table cannot be named %s', kind, taken),
+      'Names that begin with _deleted are of what the table keeps of deleted rows.');
+  end if;
 end $$;
 
 create function kalam.refuse_keyless(rel oid, kind text) returns void
@@ -70,6 +85,8 @@ begin
   execute format('create policy kalam_own on %s as restrictive
     using (_user_id = kalam.uid()) with check (_user_id = kalam.uid())', t.tab);
   if t.kind = 'stream' then
+    -- For the removal of expired rows.
+    execute format('create index on %s (_expires_at)', t.tab);
     execute format('create policy kalam_live on %s as restrictive for select
       using (_expires_at > now())', t.tab);
     execute format('revoke update, delete, truncate on %s from %I', t.tab,
@@ -103,7 +120,7 @@ create function kalam.reshape(t kalam.tables) returns void language plpgsql ${sy
 declare
   old_key text := substring(t.shape from ' key (.*)$');
 begin
-  if t.kind <> 'plain' then perform kalam.refuse_keyless(t.tab, t.kind); end if;
+  perform kalam.refuse_reserved_names(t.tab, t.kind);
   t.version := t.version + 1;
   t.version_since := kalam.log_shape(t.id, t.version);
   t.shape := kalam.shape_of(t.tab);

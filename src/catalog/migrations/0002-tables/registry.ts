@@ -7,6 +7,7 @@ create role kalam_sys nologin;
 -- What an admin's statements run as while row_security is off.
 create role kalam_everything nologin bypassrls;
 grant kalam_admin to kalam_everything;
+alter default privileges for role kalam_everything grant usage on schemas to public;
 
 create schema kalam_deleted;
 grant usage on schema kalam_deleted to public;
@@ -53,8 +54,12 @@ grant insert on kalam.changes to kalam_sys;
 grant usage on schema kalam to kalam_sys;
 
 -- Names this log: cursors of another one, from before a restore, must not be taken for its own.
-create table kalam.log (incarnation text not null);
+create table kalam.log (
+  incarnation text not null,
+  -- Retention has taken changes up to this seq.
+  forgotten bigint not null default 0
+);
 create unique index log_one_row on kalam.log ((true));
-insert into kalam.log values (replace(gen_random_uuid()::text, '-', ''));
+insert into kalam.log (incarnation) values (replace(gen_random_uuid()::text, '-', ''));
 `
 }

@@ -79,13 +79,13 @@ create function kalam.key_of(rel oid) returns text[] language sql stable ${syste
    where i.indrelid = rel and i.indisprimary and k.place <= i.indnkeyatts
 $$;
 
--- What a change of makes the triggers' functions and the twin stale.
+-- What makes the triggers' functions and the twin stale when it changes.
 create function kalam.shape_of(rel oid) returns text language sql stable ${system} as $$
-  select coalesce(string_agg(concat_ws(' ', a.attnum, quote_ident(a.attname), a.atttypid,
-             a.atttypmod, a.attcollation, a.attgenerated,
-             case a.attgenerated when 'v' then pg_get_expr(d.adbin, d.adrelid) end),
-           ', ' order by a.attnum), '')
-         || ' key ' || coalesce(kalam.key_of(rel)::text, 'none')
+  select concat_ws('; ', rel::regclass, coalesce(kalam.key_of(rel)::text, 'no key'),
+    string_agg(concat_ws(' ', a.attnum, quote_ident(a.attname), a.atttypid, a.atttypmod,
+      a.attcollation, a.attgenerated,
+      case a.attgenerated when 'v' then pg_get_expr(d.adbin, d.adrelid) end),
+      ', ' order by a.attnum))
     from pg_attribute a
     left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
    where a.attrelid = rel and a.attnum > 0 and not a.attisdropped
@@ -125,7 +125,7 @@ create function kalam.source_of(rel oid, transition text) returns text
   language sql stable ${system} as $$
   select case when not bool_or(c.generated = 'v') then transition
            else format('(select %s from %s)', string_agg(
-             case c.generated when 'v' then format('(%s) as %I', c.expression, c.name)
+             case c.generated when 'v' then format('(%s)::%s as %I', c.expression, c.declared, c.name)
                else quote_ident(c.name) end, ', ' order by c.num), transition) end
     from kalam.columns_of(rel) c
 $$;

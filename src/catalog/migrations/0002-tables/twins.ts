@@ -5,10 +5,10 @@ export function twins(): string {
 
 const system = 'set search_path = pg_catalog, pg_temp'
 
-/** Three columns of its own, then the table's under their numbers, so that renames can be told. */
+/** A few columns of its own, then the table's in their order, so that renames can be told. */
 function making(): string {
   return `
-create function kalam.twin_offset() returns integer language sql immutable ${system} return 3;
+create function kalam.twin_offset() returns integer language sql immutable ${system} return 4;
 
 create function kalam.make_twin(table_id integer, rel oid) returns text
   language plpgsql ${system} as $$
@@ -18,8 +18,10 @@ begin
   execute format('create table %s (
     _deleted_seq bigint generated always as identity,
     _deleted_at timestamptz not null default now(),
-    _deleted_by text default kalam.uid())', twin);
-  perform kalam.follow(rel, twin::regclass);
+    _deleted_by text default kalam.uid(),
+    -- Values that could not become a column''s new type, by the column''s name.
+    _deleted_rest jsonb)', twin);
+  perform kalam.follow(rel, twin);
   execute format('alter table %s owner to kalam_sys', twin);
   return twin;
 end $$;
@@ -58,11 +60,11 @@ declare
 begin
   for pair in
     select a.attnum as num, a.attisdropped as gone, c.name, c.declared, c.generated, c.expression,
-           t.attname::text as twin_name, t.attisdropped as twin_gone,
-           format_type(t.atttypid, t.atttypmod) as twin_type
+           t.attname::text as twin_name, t.attisdropped as twin_gone, tc.declared as twin_declared
       from pg_attribute a
       left join kalam.columns_of(rel) c on c.num = a.attnum
       left join pg_attribute t on t.attrelid = twin and t.attnum = a.attnum + kalam.twin_offset()
+      left join kalam.columns_of(twin) tc on tc.num = t.attnum
      where a.attrelid = rel and a.attnum > 0
      order by a.attnum
   loop
@@ -74,11 +76,7 @@ create function kalam.follow_column(twin regclass, pair record) returns void
   language plpgsql ${system} as $$
 begin
   if pair.twin_name is null then
-    execute format('alter table %s add column %I %s', twin,
-      coalesce(pair.name, '_gone_' || pair.num),
-      coalesce(pair.declared, 'boolean')
-        || case when pair.name = '_deleted' then ' default true' else '' end);
-    if pair.gone then execute format('alter table %s drop column %I', twin, '_gone_' || pair.num); end if;
+    perform kalam.add_to_twin(twin, pair);
   elsif pair.gone then
     if not pair.twin_gone then
       execute format('alter table %s drop column %I', twin, pair.twin_name);
@@ -87,18 +85,58 @@ begin
     if pair.name <> pair.twin_name then
       execute format('alter table %s rename column %I to %I', twin, pair.twin_name, pair.name);
     end if;
-    if pair.declared <> pair.twin_type then perform kalam.retype(twin, pair.name, pair.declared); end if;
+    if pair.declared <> pair.twin_declared then
+      perform kalam.retype(twin, pair.name, pair.declared);
+    end if;
   end if;
 end $$;
 
-create function kalam.retype(twin regclass, named text, declared text) returns void
+-- What the table's rows get as a new column's default, deleted rows get as well, if kalam_sys may
+-- compute it. A column that is gone already holds a place, so that those after it have theirs.
+create function kalam.add_to_twin(twin regclass, pair record) returns void
+  language plpgsql ${system} as $$
+declare
+  name text := coalesce(pair.name, '_gone_' || pair.num);
+begin
+  if pair.expression is null or pair.generated <> '' or not kalam.has_rows(twin) then
+    execute format('alter table %s add column %I %s', twin, name,
+      coalesce(pair.declared, 'boolean'));
+  else
+    perform kalam.add_with_default(twin, name, pair.declared, pair.expression);
+  end if;
+  if pair.name = '_deleted' then
+    execute format('alter table %s alter column _deleted set default true', twin);
+  end if;
+  if pair.gone then execute format('alter table %s drop column %I', twin, name); end if;
+end $$;
+
+create function kalam.has_rows(rel regclass) returns boolean language plpgsql ${system} as $$
+declare
+  found_one boolean;
+begin
+  execute format('select exists (select from %s)', rel) into found_one;
+  return found_one;
+end $$;
+
+create function kalam.add_with_default(twin regclass, name text, declared text, value text)
+  returns void language plpgsql ${system} as $$
+begin
+  perform kalam.run_as_sys(format('alter table %s add column %I %s default %s; '
+    'alter table %1$s alter column %2$I drop default', twin, name, declared, value));
+exception when others then
+  execute format('alter table %s add column %I %s', twin, name, declared);
+end $$;
+
+create function kalam.retype(twin regclass, name text, declared text) returns void
   language plpgsql ${system} as $$
 begin
   perform kalam.run_as_sys(format('alter table %s alter column %I type %s using %2$I::%3$s',
-    twin, named, declared));
+    twin, name, declared));
 exception when others then
-  perform kalam.run_as_sys(format('alter table %s alter column %I type %s using null',
-    twin, named, declared));
+  perform kalam.run_as_sys(format('
+    update %s set _deleted_rest = coalesce(_deleted_rest, ''{}'')
+      || jsonb_build_object(%L, concat(%I)) where %3$I is not null;
+    alter table %1$s alter column %3$I type %4$s using null', twin, name, name, declared));
 end $$;
 `
 }

@@ -1,0 +1,217 @@
+/** What would let a row past its user, its twin or the log is refused, wherever the DDL comes from. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openTableWorld, systemColumns, type TableWorld } from '../../support/tables.js'
+
+let world: TableWorld
+beforeAll(async () => {
+  world = await openTableWorld()
+  await world.run(
+    'admin',
+    `CREATE TABLE app.lists (id int NOT NULL, ${systemColumns.user}, PRIMARY KEY (_user_id, id));
+     CREATE TABLE app.todos (id int NOT NULL, title text, list_id int, ${systemColumns.user},
+       CONSTRAINT todos_pkey PRIMARY KEY (_user_id, id));
+     CREATE TABLE app.prices (id int PRIMARY KEY, todo int, owner text, ${systemColumns.shared});
+     CREATE TABLE app.pings (id int NOT NULL, ${systemColumns.stream},
+       CONSTRAINT pings_pkey PRIMARY KEY (_user_id, id));
+     CREATE TABLE app.watched (id int PRIMARY KEY);
+     CREATE TABLE app.empty_parent ();
+     CREATE FUNCTION app.execute_it(command text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS
+       $$ BEGIN EXECUTE command; END $$`,
+  )
+  await world.run('system', `SELECT kalam.watch('app.watched')`)
+})
+afterAll(() => world.close())
+
+const refused = { fields: { sqlState: '0A000' } }
+
+/** Row security, policies, triggers, columns, keys, storage, relatives. */
+const forbidden = [
+  'ALTER TABLE app.todos DISABLE ROW LEVEL SECURITY',
+  'ALTER TABLE app.todos NO FORCE ROW LEVEL SECURITY',
+  'ALTER TABLE app.pings DISABLE ROW LEVEL SECURITY',
+  'DROP POLICY kalam_rows ON app.todos',
+  'DROP POLICY kalam_own ON app.todos',
+  'DROP POLICY kalam_live ON app.pings',
+  'ALTER POLICY kalam_own ON app.todos USING (true)',
+  'ALTER POLICY kalam_own ON app.todos WITH CHECK (true)',
+  'ALTER POLICY kalam_own ON app.todos TO kalam_user',
+  'ALTER POLICY kalam_own ON app.todos RENAME TO own',
+  'ALTER POLICY kalam_live ON app.pings USING (true)',
+  'ALTER TABLE app.todos DISABLE TRIGGER ALL',
+  'ALTER TABLE app.todos DISABLE TRIGGER USER',
+  'ALTER TABLE app.todos DISABLE TRIGGER kalam_del',
+  'ALTER TABLE app.prices DISABLE TRIGGER kalam_ins',
+  'ALTER TABLE app.watched DISABLE TRIGGER kalam_upd',
+  'ALTER TABLE app.todos ENABLE REPLICA TRIGGER kalam_tru',
+  'ALTER TABLE app.todos ENABLE ALWAYS TRIGGER kalam_tru',
+  'DROP TRIGGER kalam_del ON app.todos',
+  'ALTER TRIGGER kalam_del ON app.todos RENAME TO gone',
+  'CREATE OR REPLACE TRIGGER kalam_del AFTER DELETE ON app.todos EXECUTE FUNCTION suppress_redundant_updates_trigger()',
+  'ALTER TABLE app.todos DROP COLUMN _deleted',
+  'ALTER TABLE app.todos DROP COLUMN _user_id CASCADE',
+  'ALTER TABLE app.pings DROP COLUMN _expires_at CASCADE',
+  'ALTER TABLE app.todos RENAME _user_id TO owner',
+  'ALTER TABLE app.todos ALTER _user_id DROP DEFAULT',
+  `ALTER TABLE app.todos ALTER _user_id SET DEFAULT 'me'`,
+  'ALTER TABLE app.todos ALTER _deleted DROP EXPRESSION',
+  'ALTER TABLE app.todos ALTER _deleted SET EXPRESSION AS (true)',
+  'ALTER TABLE app.prices ALTER _deleted DROP NOT NULL',
+  `ALTER TABLE app.pings ALTER _expires_at SET DEFAULT 'infinity'`,
+  'ALTER TABLE app.todos DROP CONSTRAINT todos_pkey',
+  'ALTER TABLE app.todos DROP CONSTRAINT todos_pkey, ADD PRIMARY KEY (id)',
+  'ALTER TABLE app.todos ADD COLUMN _deleted_at timestamptz',
+  'ALTER TABLE app.prices RENAME todo TO _deleted_rest',
+  'CREATE UNIQUE INDEX ON app.todos (title)',
+  'CREATE UNIQUE INDEX ON app.todos (title) INCLUDE (_user_id)',
+  `CREATE UNIQUE INDEX ON app.todos ((_user_id || ''), title)`,
+  'ALTER TABLE app.todos ADD UNIQUE (title)',
+  'ALTER TABLE app.todos ADD EXCLUDE USING btree (title WITH =)',
+  'ALTER TABLE app.todos ADD FOREIGN KEY (title, list_id) REFERENCES app.lists (_user_id, id)',
+  'ALTER TABLE app.todos ADD FOREIGN KEY (_user_id, list_id) REFERENCES app.lists ON DELETE SET NULL',
+  'ALTER TABLE app.todos ADD FOREIGN KEY (_user_id, list_id) REFERENCES app.lists ON DELETE SET DEFAULT',
+  'ALTER TABLE app.todos ADD FOREIGN KEY (_user_id, list_id) REFERENCES app.lists ON UPDATE SET NULL',
+  'ALTER TABLE app.prices ADD FOREIGN KEY (owner, todo) REFERENCES app.todos (_user_id, id)',
+  'ALTER TABLE app.watched ADD COLUMN u text, ADD FOREIGN KEY (u, id) REFERENCES app.todos',
+  'ALTER TABLE app.todos SET UNLOGGED',
+  'ALTER TABLE app.todos INHERIT app.empty_parent',
+  'CREATE TABLE app.child (PRIMARY KEY (_user_id, id)) INHERITS (app.todos)',
+  'CREATE MATERIALIZED VIEW app.copied AS SELECT * FROM app.todos',
+  'CREATE TABLE app.keyless (id int, _deleted boolean NOT NULL GENERATED ALWAYS AS (false) STORED)',
+  `CREATE TABLE app.mine (id int PRIMARY KEY, ${systemColumns.user})`,
+  `CREATE TABLE app.taken (id int PRIMARY KEY, _deleted_by text, ${systemColumns.shared})`,
+  `CREATE UNLOGGED TABLE app.unlogged (id int PRIMARY KEY, ${systemColumns.shared})`,
+  `CREATE TABLE app.parted (id int PRIMARY KEY, ${systemColumns.shared}) PARTITION BY RANGE (id)`,
+] as const
+
+describe('B11: refused by name', () => {
+  test.each(forbidden)('%s', async (sql) => {
+    await expect(world.run('admin', sql)).rejects.toMatchObject(refused)
+  })
+
+  test.each(['DO $do$ BEGIN EXECUTE $sql$%$sql$; END $do$', 'SELECT app.execute_it($sql$%$sql$)'])(
+    'inside %s',
+    async (frame) => {
+      for (const sql of forbidden)
+        await expect(
+          world.run(
+            'admin',
+            frame.replace('%', () => sql),
+          ),
+        ).rejects.toMatchObject(refused)
+    },
+  )
+
+  test('before anything happens between off and on', async () => {
+    await world.run('alice', `INSERT INTO app.todos VALUES (1, 'a')`)
+    await expect(
+      world.run(
+        'admin',
+        `DO $$ BEGIN
+           ALTER TABLE app.todos DISABLE ROW LEVEL SECURITY; DELETE FROM app.todos;
+           ALTER TABLE app.todos ENABLE ROW LEVEL SECURITY;
+         END $$`,
+      ),
+    ).rejects.toMatchObject(refused)
+    expect(await world.run('alice', 'SELECT id FROM app.todos')).toEqual([['1']])
+  })
+})
+
+describe('B11: works', () => {
+  test.each([
+    'CREATE INDEX ON app.todos (title)',
+    'CREATE UNIQUE INDEX ON app.todos (title, _user_id)',
+    'ALTER TABLE app.todos ADD CONSTRAINT u UNIQUE (_user_id, title)',
+    'ALTER TABLE app.todos ADD CONSTRAINT x EXCLUDE USING btree (_user_id WITH =, title WITH =)',
+    `ALTER TABLE app.todos ADD CONSTRAINT c CHECK (title <> '')`,
+    'ALTER TABLE app.todos ADD CONSTRAINT f FOREIGN KEY (_user_id, list_id) REFERENCES app.lists ON DELETE SET NULL (list_id)',
+    'ALTER TABLE app.todos ADD CONSTRAINT p FOREIGN KEY (list_id) REFERENCES app.prices ON DELETE SET NULL',
+    'CREATE POLICY narrow ON app.todos AS RESTRICTIVE USING (title IS NOT NULL)',
+    'CREATE POLICY wide ON app.todos USING (true)',
+    `COMMENT ON TABLE app.todos IS 'what is to be done'`,
+    'ALTER TABLE app.todos ADD COLUMN done boolean NOT NULL DEFAULT false',
+    'ALTER TABLE app.todos RENAME CONSTRAINT todos_pkey TO todos_key',
+    'ALTER TABLE app.todos CLUSTER ON todos_key',
+    'CREATE STATISTICS app.s ON title, done FROM app.todos',
+    'CREATE MATERIALIZED VIEW app.list AS SELECT * FROM app.prices',
+    'CREATE TABLE app.copy (LIKE app.todos INCLUDING ALL)',
+    'CREATE TABLE app.rows AS SELECT * FROM app.todos',
+    'CREATE TEMPORARY TABLE scratch AS SELECT * FROM app.todos',
+  ])('%s', async (sql) => {
+    await world.run('admin', sql)
+  })
+
+  test('a policy of an admin’s can only narrow', async () => {
+    await world.run('bob', `INSERT INTO app.todos VALUES (1, 'b')`)
+    await world.run(
+      'everything',
+      `INSERT INTO app.todos (id, title, _user_id) VALUES (2, NULL, '${world.userId('bob')}')`,
+    )
+    expect(await world.run('bob', 'SELECT id FROM app.todos')).toEqual([['1']])
+    expect(await world.run('alice', 'SELECT id, title FROM app.todos')).toEqual([['1', 'a']])
+  })
+
+  test('a view runs as who reads it, unless it says otherwise', async () => {
+    await world.run(
+      'admin',
+      `CREATE VIEW app.mine AS SELECT id FROM app.todos;
+       CREATE VIEW app.of_mine AS SELECT id FROM app.mine;
+       CREATE VIEW app.theirs WITH (security_invoker = false) AS SELECT id FROM app.todos;
+       CREATE VIEW app.shared AS SELECT id FROM app.prices`,
+    )
+    const options = await world.run(
+      'system',
+      `SELECT relname, reloptions::text FROM pg_class
+        WHERE relnamespace = 'app'::regnamespace AND relkind = 'v' ORDER BY 1`,
+    )
+    expect(options).toEqual([
+      ['mine', '{security_invoker=true}'],
+      ['of_mine', '{security_invoker=true}'],
+      ['shared', null],
+      ['theirs', '{security_invoker=false}'],
+    ])
+  })
+
+  test.each(['mine', 'of_mine', 'theirs'])('and %s shows each their own', async (view) => {
+    await world.run('admin', `GRANT SELECT ON app.${view} TO PUBLIC`)
+    expect(await world.run('alice', `SELECT id FROM app.${view}`)).toEqual([['1']])
+    expect(await world.run('admin', `SELECT id FROM app.${view}`)).toEqual([])
+  })
+})
+
+describe('A4: with row security off', () => {
+  test('an admin sees and changes everybody’s rows, deleted ones too', async () => {
+    await world.run('alice', 'DELETE FROM app.todos WHERE id = 1')
+    expect(await world.run('everything', 'SELECT id FROM app.todos ORDER BY id')).toEqual([
+      ['1'],
+      ['2'],
+    ])
+    expect(
+      await world.run(
+        'everything',
+        `SELECT t.id FROM kalam.tables k, kalam_deleted.t2 t WHERE k.tab = 'app.todos'::regclass`,
+      ),
+    ).toEqual([['1']])
+  })
+
+  test('what is made belongs to the admins, who do not lend its eyes', async () => {
+    await world.run(
+      'everything',
+      `CREATE FUNCTION app.eyes() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM app.todos';
+       CREATE VIEW app.seen WITH (security_invoker = false) AS SELECT * FROM app.todos;
+       GRANT SELECT ON app.seen TO PUBLIC;
+       CREATE SCHEMA made;
+       CREATE TABLE made.notes (id int NOT NULL, ${systemColumns.user}, PRIMARY KEY (_user_id, id))`,
+    )
+    expect(await world.run('alice', 'SELECT app.eyes()')).toEqual([['0']])
+    expect(await world.run('alice', 'SELECT * FROM app.seen')).toEqual([])
+    expect(await world.run('alice', 'INSERT INTO made.notes VALUES (1) RETURNING id')).toEqual([
+      ['1'],
+    ])
+    expect(
+      await world.run(
+        'system',
+        `SELECT count(*) FROM pg_shdepend WHERE refobjid = 'kalam_everything'::regrole AND deptype = 'o' AND classid <> 'pg_default_acl'::regclass`,
+      ),
+    ).toEqual([['0']])
+  })
+})
