@@ -56,6 +56,7 @@ describe('B11: ALTER TABLE', () => {
         ['200', 'bigint'],
       ],
     ],
+    ['ALTER TYPE of the key', 'ALTER id TYPE text', 'id', [['1'], ['2']]],
     ['ALTER TYPE with USING', `ALTER n TYPE text USING 'new'`, 'n', [['100'], ['200']]],
     ['COLLATE', 'ALTER a TYPE text COLLATE "C"', 'a', [['10'], ['x']]],
     ['SET NOT NULL', 'ALTER a SET NOT NULL', 'a', [['10'], ['x']]],

@@ -257,7 +257,7 @@ create trigger kalam_rights after insert or delete on kalam.user_roles
 /** Only the system calls these; callers need the one that policies of twins use. */
 function closing(): string {
   return `
-alter function kalam.run_as_sys(text) owner to kalam_sys;
+alter function kalam.run_as_cast(text) owner to kalam_cast;
 
 declare
   routine regprocedure;

@@ -1,9 +1,12 @@
 /** The roles behind managed tables, the list of these tables, and the log of their changes. */
 export function registry(): string {
   return `
--- Owns the twins and the functions of triggers, and may add to the log: nothing else. What a user's
--- table could smuggle into a trigger (a cast, an operator) would run as this role.
+-- Owns the twins and the functions of triggers, and may add to the log: nothing else. No superuser,
+-- so that whatever a table could smuggle into a trigger would not be one either.
 create role kalam_sys nologin;
+-- Owns a twin while it follows its table, and has no other right: the casts and defaults that
+-- this computes are the admins'.
+create role kalam_cast nologin;
 -- What an admin's statements run as while row_security is off.
 create role kalam_everything nologin bypassrls;
 grant kalam_admin to kalam_everything;
@@ -11,7 +14,6 @@ alter default privileges for role kalam_everything grant usage on schemas to pub
 
 create schema kalam_deleted;
 grant usage on schema kalam_deleted to public;
-grant create on schema kalam_deleted to kalam_sys;
 grant usage on schema public to kalam_sys;
 
 create table kalam.tables (

@@ -75,13 +75,26 @@ create function kalam.log_update(t kalam.tables) returns text language sql stabl
     'select %1$s, %2$s, case when __n.%3$I is null then ''D'' when __o.%3$I is null then ''I'' '
     'else ''U'' end::"char", %4$s, case when __o.%3$I is not null then %5$s end, '
     'case when __n.%3$I is not null then %6$s end '
-    'from %7$s __o full join %8$s __n using (%9$s) order by __n.%3$I is not null;',
+    'from %7$s __o full join %8$s __n on %9$s order by __n.%3$I is not null;',
     t.id, t.version, (kalam.key_of(t.tab))[1],
     case when t.kind in ('user', 'stream') then 'coalesce(__o._user_id, __n._user_id)' else 'null::text' end,
     kalam.image_of(t.tab, t.kind, '__o'), kalam.image_of(t.tab, t.kind, '__n'),
     kalam.source_of(t.tab, 'kalam_old'), kalam.source_of(t.tab, 'kalam_new'),
-    (select string_agg(quote_ident(k), ', ' order by place)
-       from unnest(kalam.key_of(t.tab)) with ordinality x (k, place))) end
+    kalam.same_key(t.tab)) end
+$$;
+
+-- By equality where the system has it; types of extensions have theirs in schemas of others, and
+-- go by their texts.
+create function kalam.same_key(rel oid) returns text language sql stable ${system} as $$
+  select string_agg(case when y.typnamespace = 'pg_catalog'::regnamespace or y.typtype in ('e', 'r', 'm')
+             then format('__o.%1$I = __n.%1$I', k.name)
+             else format('%s = %s', kalam.text_of(format('__o.%I', k.name), c.type, a.atttypid),
+               kalam.text_of(format('__n.%I', k.name), c.type, a.atttypid)) end,
+           ' and ' order by k.place)
+    from unnest(kalam.key_of(rel)) with ordinality k (name, place)
+    join kalam.columns_of(rel) c on c.name = k.name
+    join pg_attribute a on a.attrelid = rel and a.attnum = c.num
+    join pg_type y on y.oid = c.type
 $$;
 
 create function kalam.refuse_truncate(t kalam.tables) returns text

@@ -21,8 +21,8 @@ begin
     _deleted_by text default kalam.uid(),
     -- Values that could not become a column''s new type, by the column''s name.
     _deleted_rest jsonb)', twin);
-  perform kalam.follow(rel, twin);
   execute format('alter table %s owner to kalam_sys', twin);
+  perform kalam.follow(rel, twin);
   return twin;
 end $$;
 
@@ -34,20 +34,29 @@ begin
   for stale in select indexrelid from pg_index where indrelid = twin loop
     execute format('drop index %s', stale);
   end loop;
-  perform kalam.run_as_sys(format('create index on %s (%s)', twin,
+  -- PostgreSQL runs what an index computes as the table's owner.
+  execute format('create index on %s (%s)', twin,
     (select string_agg(quote_ident(k), ', ' order by place)
-       from unnest(kalam.key_of(rel)) with ordinality x (k, place))));
+       from unnest(kalam.key_of(rel)) with ordinality x (k, place)));
 end $$;
 `
 }
 
 /**
- * Only a change of type computes anything (casts, which admins may make), and so runs as
- * kalam_sys. Values that cannot become the new type are kept under another name.
+ * What computes anything (casts and defaults, which admins may make) runs as kalam_cast. Values that
+ * cannot become the new type are kept as text.
  */
 function following(): string {
   return `
-create function kalam.run_as_sys(command text) returns void
+create function kalam.run_for_twin(twin regclass, command text) returns void
+  language plpgsql ${system} as $$
+begin
+  execute format('alter table %s owner to kalam_cast', twin);
+  perform kalam.run_as_cast(command);
+  execute format('alter table %s owner to kalam_sys', twin);
+end $$;
+
+create function kalam.run_as_cast(command text) returns void
   language plpgsql security definer ${system} as $$
 begin
   execute command;
@@ -91,7 +100,7 @@ begin
   end if;
 end $$;
 
--- What the table's rows get as a new column's default, deleted rows get as well, if kalam_sys may
+-- What the table's rows get as a new column's default, deleted rows get as well, if kalam_cast may
 -- compute it. A column that is gone already holds a place, so that those after it have theirs.
 create function kalam.add_to_twin(twin regclass, pair record) returns void
   language plpgsql ${system} as $$
@@ -121,7 +130,7 @@ end $$;
 create function kalam.add_with_default(twin regclass, name text, declared text, value text)
   returns void language plpgsql ${system} as $$
 begin
-  perform kalam.run_as_sys(format('alter table %s add column %I %s default %s; '
+  perform kalam.run_for_twin(twin, format('alter table %s add column %I %s default %s; '
     'alter table %1$s alter column %2$I drop default', twin, name, declared, value));
 exception when others then
   execute format('alter table %s add column %I %s', twin, name, declared);
@@ -130,10 +139,10 @@ end $$;
 create function kalam.retype(twin regclass, name text, declared text) returns void
   language plpgsql ${system} as $$
 begin
-  perform kalam.run_as_sys(format('alter table %s alter column %I type %s using %2$I::%3$s',
+  perform kalam.run_for_twin(twin, format('alter table %s alter column %I type %s using %2$I::%3$s',
     twin, name, declared));
 exception when others then
-  perform kalam.run_as_sys(format('
+  perform kalam.run_for_twin(twin, format('
     update %s set _deleted_rest = coalesce(_deleted_rest, ''{}'')
       || jsonb_build_object(%L, concat(%I)) where %3$I is not null;
     alter table %1$s alter column %3$I type %4$s using null', twin, name, name, declared));
