@@ -17,7 +17,17 @@ import {
 } from './target-schemas.js'
 
 /** What a statement does, as far as its text tells. */
-export type Traits = Pick<SqlPlan, 'transaction' | 'stateful' | 'query' | 'ddl' | 'parameterCount'>
+export type Traits = Pick<
+  SqlPlan,
+  | 'transaction'
+  | 'stateful'
+  | 'query'
+  | 'ddl'
+  | 'parameterCount'
+  | 'relations'
+  | 'touchesRows'
+  | 'setsRowSecurity'
+>
 
 /** What is found out about a statement. */
 export type Verdict =
@@ -77,8 +87,17 @@ function traitsOf(statement: Statement, survey: Survey): Traits {
     query: statement.kind === 'SelectStmt' && !changes,
     ddl: rule.ddl === true || makesTable,
     parameterCount: rule.parameters === true ? survey.parameterCount : 0,
+    relations: Object.freeze([...survey.relations]),
+    touchesRows: !makesTable && rowStatements.has(statement.kind),
+    setsRowSecurity: fieldsOf(statement.node, 'VariableSetStmt')?.name === 'row_security',
   }
 }
+
+const rowStatements: ReadonlySet<string> = new Set([
+  ...['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt', 'TruncateStmt'],
+  ...['ExplainStmt', 'DeclareCursorStmt', 'FetchStmt', 'ClosePortalStmt', 'CopyStmt'],
+  'TransactionStmt',
+])
 
 const transactionKinds = new Map<string, SqlPlan['transaction']>([
   ['TRANS_STMT_BEGIN', 'begin'],

@@ -7,6 +7,10 @@ export interface ComposedText {
   readonly text: string
   /** From PostgreSQL's position (characters of `text`, from 1) to a place in the caller's SQL. */
   readonly toCallerPosition: (position: number) => TextPosition
+  /** From an index of `text` to one of the statement as written. */
+  readonly toSourceIndex: (index: number) => number
+  /** From an index of `text` to a place in the caller's SQL. */
+  readonly positionOf: (index: number) => TextPosition
 }
 
 /**
@@ -18,13 +22,31 @@ export function composeText(
   roleOfUser: (name: string) => string,
 ): ComposedText {
   const pieces = plan.splices.map((splice) => replacementOf(splice, roleOfUser))
-  const text = spliceText(plan.text, plan.splices, pieces)
+  return composed(spliceText(plan.text, plan.splices, pieces), {
+    toSourceIndex: (index) => sourceIndex(plan.splices, pieces, index),
+    positionOf: (index) => positionIn(plan, sourceIndex(plan.splices, pieces, index)),
+  })
+}
+
+/** Applies further splices, of texts only, to a text that was composed. */
+export function composeOver(base: ComposedText, splices: readonly Splice[]): ComposedText {
+  if (splices.length === 0) return base
+  const pieces = splices.map(({ text }) => (typeof text === 'string' ? text : ''))
+  const baseIndex = (index: number): number => sourceIndex(splices, pieces, index)
+  return composed(spliceText(base.text, splices, pieces), {
+    toSourceIndex: (index) => base.toSourceIndex(baseIndex(index)),
+    positionOf: (index) => base.positionOf(baseIndex(index)),
+  })
+}
+
+function composed(
+  text: string,
+  ways: Pick<ComposedText, 'toSourceIndex' | 'positionOf'>,
+): ComposedText {
   return {
     text,
-    toCallerPosition: (position) => {
-      const index = indexOfCharacter(text, position - 1)
-      return positionIn(plan, sourceIndex(plan.splices, pieces, index))
-    },
+    ...ways,
+    toCallerPosition: (position) => ways.positionOf(indexOfCharacter(text, position - 1)),
   }
 }
 
@@ -59,7 +81,7 @@ function sourceIndex(
     const start = splice.start + shift
     const end = start + (pieces[number] ?? '').length
     if (composedIndex < start) break
-    if (composedIndex < end) return splice.start
+    if (composedIndex < end) return splice.pointsTo ?? splice.start
     shift = end - splice.end
   }
   return composedIndex - shift

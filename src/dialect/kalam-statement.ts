@@ -7,7 +7,6 @@
  *   EXECUTE AS name (statement)
  */
 import { errorAt, partOf, type Source } from './source.js'
-import type { DbError } from '../errors.js'
 import type { KalamPlan } from './plan.js'
 import { roles, type Role } from './roles.js'
 import type { TokenReader } from './token-reader.js'
@@ -43,17 +42,6 @@ export function readExecuteAs(reader: TokenReader): ExecuteAs | undefined {
     throw errorAt(reader.source, start, 'SYNTAX_ERROR', 'expected a statement between ( and )')
   }
   return { name, inner: partOf(reader.source, start, end) }
-}
-
-/** `CREATE USER|SHARED|STREAM TABLE`: known, and not yet there. */
-export function managedTableError(reader: TokenReader): DbError | undefined {
-  const kinds = ['user', 'shared', 'stream']
-  const kind = kinds.find((word) => reader.isNext('create', word, 'table'))
-  if (kind === undefined) return undefined
-  const message = `CREATE ${kind.toUpperCase()} TABLE is not available in this version`
-  const hint =
-    'Use CREATE TABLE; row security with a policy on kalam.uid() keeps the rows of users apart.'
-  return errorAt(reader.source, reader.index, 'STATEMENT_REFUSED', message, { hint })
 }
 
 type WithoutPlace<T> = T extends unknown ? Omit<T, 'place'> : never

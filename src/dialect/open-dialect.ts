@@ -4,8 +4,14 @@ import { DbError } from '../errors.js'
 import { splitStatements } from '../protocol/sql-text.js'
 import { positionAfter, positionAt, textStart } from '../protocol/text-position.js'
 import { planStatement } from './plan-statement.js'
-import type { Plan, PlanContext } from './plan.js'
+import type { ComposedText } from './compose-text.js'
+import type { Plan, PlanContext, SqlPlan } from './plan.js'
 import { openPostgresParser, type PostgresParser } from './postgres-parser.js'
+import {
+  rewriteStatement,
+  type RewriteContext,
+  type Rewriting,
+} from './rewrite/rewrite-statement.js'
 import type { Source } from './source.js'
 
 export interface DialectOptions {
@@ -24,6 +30,11 @@ export interface Dialect {
    * OUT_OF_RESOURCES (nests too deeply), TOO_MANY_PARAMETERS (statements), UNAVAILABLE.
    */
   planStatements(sql: string, context: PlanContext): readonly Plan[]
+  /**
+   * The statement's text for the tables of the moment: at its turn, for they may be made just
+   * before it. Errors: STATEMENT_REFUSED and SYNTAX_ERROR, in the caller's text.
+   */
+  rewrite(plan: SqlPlan, context: Omit<RewriteContext, 'parser'>, base: ComposedText): Rewriting
 }
 
 /** Loads PostgreSQL's grammar; takes some 50 ms. */
@@ -39,6 +50,7 @@ export async function openDialect(options: DialectOptions): Promise<Dialect> {
       keepPlans(cache, sql, variant, plans)
       return plans
     },
+    rewrite: (plan, context, base) => rewriteStatement(plan, { parser, ...context }, base),
   }
 }
 

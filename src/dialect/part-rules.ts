@@ -7,6 +7,7 @@ import { ruleOf, type StatementRule } from './statement-rules.js'
 import {
   fieldsOf,
   statementOf,
+  stringsOf,
   type Fields,
   type Statement,
   type StatementKind,
@@ -45,8 +46,8 @@ const partRules: PartRules = {
   CreateStmt: (create, context) => refuseLasting('CREATE TABLE', create.relation, context),
   CreateTableAsStmt: refuseCreateAs,
   AlterTableStmt: refuseAlterTable,
-  DropStmt: (drop, context) => refuseObject('DROP', drop.removeType, context),
-  RenameStmt: (rename, context) => refuseObject('RENAME', rename.renameType, context),
+  DropStmt: refuseDrop,
+  RenameStmt: refuseRename,
   CommentStmt: (comment, context) => refuseObject('COMMENT', comment.objtype, context),
   ExplainStmt: refuseExplain,
   TransactionStmt: refuseTransaction,
@@ -54,6 +55,9 @@ const partRules: PartRules = {
   CreateFunctionStmt: (create, context) => refuseFunctionSettings(create.options, context),
   AlterFunctionStmt: (alter, context) => refuseFunctionSettings(alter.actions, context),
   CreateSchemaStmt: refuseCreateSchema,
+  CreateTrigStmt: (create) => refusePart(create.trigname),
+  CreatePolicyStmt: (create) => refusePart(create.policy_name),
+  AlterPolicyStmt: (alter) => refusePart(alter.policy_name),
   AlterDefaultPrivilegesStmt: refuseDefaultPrivileges,
   CopyStmt: refuseCopy,
   ClosePortalStmt: (close) => refuseAll('CLOSE ALL', close.portalname === undefined),
@@ -142,13 +146,40 @@ function refuseObject(
   return context.role === 'admin' || userObjects.has(kind) ? undefined : forAdmins(name)
 }
 
+/** Triggers and policies that make a table a managed one. */
+function refusePart(name: string | undefined): Refusal | undefined {
+  if (name?.startsWith('kalam_') !== true) return undefined
+  return refused(`the name ${name} is refused: names that start with kalam_ are the system's`)
+}
+
+const tableParts = new Set(['OBJECT_TRIGGER', 'OBJECT_POLICY'])
+
+function refuseDrop(drop: Fields<'DropStmt'>, context: PlanContext): Refusal | undefined {
+  const names = tableParts.has(drop.removeType ?? '')
+    ? (drop.objects ?? []).map((node) => stringsOf(fieldsOf(node, 'List')?.items).at(-1))
+    : []
+  const refusal = names.map(refusePart).find((each) => each !== undefined)
+  return refusal ?? refuseObject('DROP', drop.removeType, context)
+}
+
+function refuseRename(rename: Fields<'RenameStmt'>, context: PlanContext): Refusal | undefined {
+  const refusal = tableParts.has(rename.renameType ?? '')
+    ? (refusePart(rename.subname) ?? refusePart(rename.newname))
+    : undefined
+  return refusal ?? refuseObject('RENAME', rename.renameType, context)
+}
+
 function refuseExplain(explain: Fields<'ExplainStmt'>, context: PlanContext): Refusal | undefined {
-  const analyze = explain.options
-    ?.map((node) => fieldsOf(node, 'DefElem'))
-    .find((option) => option?.defname === 'analyze' && isTrue(option.arg))
+  const options = (explain.options ?? []).flatMap((node) => fieldsOf(node, 'DefElem') ?? [])
+  const analyze = options.find((option) => option.defname === 'analyze' && isTrue(option.arg))
   if (analyze !== undefined && context.role !== 'admin') {
     const hint = 'EXPLAIN without ANALYZE is for everyone.'
     return { ...forAdmins('EXPLAIN ANALYZE', hint), byte: analyze.location }
+  }
+  const costs = options.find((option) => option.defname === 'costs' && isTrue(option.arg))
+  if (costs !== undefined && context.role !== 'admin') {
+    const hint = 'They are estimates over the rows of all users.'
+    return { ...forAdmins('COSTS in EXPLAIN', hint), byte: costs.location }
   }
   const inner = explain.query === undefined ? undefined : statementOf(explain.query)
   if (inner === undefined) return undefined

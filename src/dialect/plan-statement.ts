@@ -3,6 +3,8 @@
  *
  *   text → KalamDB's own statement? → its plan
  *        → splices for KalamDB's words → PostgreSQL's grammar → rules → the plan
+ *
+ * What depends on the tables of the moment is left for the statement's turn: rewrite/rewrite-statement.ts.
  */
 import type { RawStmt } from 'libpg-query'
 import { DbError } from '../errors.js'
@@ -10,21 +12,25 @@ import type { Token } from '../protocol/sql-text.js'
 import { indexOfByte, indexOfCharacter } from '../protocol/text-position.js'
 import { checkStatement, type Traits } from './check-statement.js'
 import { composeText, type ComposedText } from './compose-text.js'
-import {
-  managedTableError,
-  readExecuteAs,
-  readKalamStatement,
-  type ExecuteAs,
-} from './kalam-statement.js'
+import { readExplainSplices } from './explain-statement.js'
+import { readExecuteAs, readKalamStatement, type ExecuteAs } from './kalam-statement.js'
 import { readNamespaceSplices } from './namespace-statement.js'
 import type { KalamPlan, Plan, PlanContext, Splice, SqlPlan } from './plan.js'
 import type { PostgresParser } from './postgres-parser.js'
 import type { Refusal } from './refusal.js'
+import { rewriteStatement } from './rewrite/rewrite-statement.js'
 import { readRoleSplices } from './role-list.js'
 import { readShowSplices } from './show-statement.js'
 import { errorAt, type Source } from './source.js'
 import { onlyStatement } from './syntax-tree.js'
 import { syntaxHint } from './syntax-hints.js'
+import { noTables } from './table-shape.js'
+import {
+  claimIncludeDeleted,
+  createdKind,
+  findIncludeDeleted,
+  readTableWords,
+} from './table-words.js'
 import { TokenReader } from './token-reader.js'
 
 /** Errors: SYNTAX_ERROR, STATEMENT_REFUSED, FORBIDDEN, OUT_OF_RESOURCES, UNAVAILABLE. */
@@ -32,10 +38,10 @@ export function planStatement(source: Source, context: PlanContext, parser: Post
   const reader = new TokenReader(source)
   const executeAs = readExecuteAs(reader)
   if (executeAs !== undefined) return planExecuteAs(source, executeAs, context, parser)
-  const tableError = managedTableError(reader)
-  if (tableError !== undefined) throw tableError
-  const kalamPlan = readKalamStatement(reader)
-  if (kalamPlan !== undefined) return allowKalam(source, kalamPlan, context)
+  if (createdKind(reader) === undefined) {
+    const kalamPlan = readKalamStatement(reader)
+    if (kalamPlan !== undefined) return allowKalam(source, kalamPlan, context)
+  }
   return planSql(reader, context, parser)
 }
 
@@ -75,23 +81,58 @@ function allowKalam(source: Source, plan: KalamPlan, context: PlanContext): Kala
 function planSql(reader: TokenReader, context: PlanContext, parser: PostgresParser): SqlPlan {
   if (context.door === 'http') refuseLongNames(reader)
   const { source } = reader
-  const splices = readSplices(reader)
-  const draft = { text: source.text, place: source.place, splices }
+  const { creates, undeletes, splices: words } = readTableWords(reader.rewind())
+  const splices = [...words, ...readSplices(reader, context)]
+  const includes = readIncludes(reader, splices, parser)
+  const draft = {
+    text: source.text,
+    place: source.place,
+    splices: frozenInOrder([...splices, ...includes]),
+  }
   const composed = composeText(draft, () => placeholderRole)
-  const traits = judge(source, composed, parse(source, composed, parser), context)
-  return Object.freeze({ kind: 'sql', ...draft, ...traits })
+  const statements = parse(source, composed, parser)
+  const traits = judge(source, composed, statements, context)
+  const includesDeleted = claimIncludeDeleted(source, composed, includes, statements)
+  const plan: SqlPlan = Object.freeze({
+    ...{ kind: 'sql', role: context.role, ...draft, ...traits },
+    words: Object.freeze({ creates, undeletes, includesDeleted }),
+  })
+  // What is wrong with a new table shows before anything of the request runs.
+  if (creates !== undefined) rewriteStatement(plan, { parser, tables: noTables, searchPath: [] })
+  return plan
 }
 
 /** Stands for the role of a user while the text is only parsed. */
 const placeholderRole = 'kalam_u'
 
-function readSplices(reader: TokenReader): readonly Splice[] {
-  const splices = [
+function readSplices(reader: TokenReader, context: PlanContext): readonly Splice[] {
+  return [
     ...readNamespaceSplices(reader.rewind()),
     ...readShowSplices(reader.rewind()),
     ...readRoleSplices(reader.rewind()),
+    ...readExplainSplices(reader.rewind(), context),
   ]
-  return Object.freeze(splices.map((splice) => Object.freeze(splice)))
+}
+
+/** Splices for INCLUDE DELETED; a text that PostgreSQL takes as it is stays PostgreSQL's. */
+function readIncludes(
+  reader: TokenReader,
+  splices: readonly Splice[],
+  parser: PostgresParser,
+): readonly Splice[] {
+  const includes = findIncludeDeleted(reader)
+  if (includes.length === 0) return []
+  const { text, place } = reader.source
+  const asWritten = composeText(
+    { text, place, splices: frozenInOrder(splices) },
+    () => placeholderRole,
+  )
+  return parser.parse(asWritten.text).kind === 'parsed' ? [] : includes
+}
+
+function frozenInOrder(splices: readonly Splice[]): readonly Splice[] {
+  const inOrder = [...splices].sort((one, other) => one.start - other.start)
+  return Object.freeze(inOrder.map((splice) => Object.freeze(splice)))
 }
 
 function parse(source: Source, composed: ComposedText, parser: PostgresParser): RawStmt[] {

@@ -5,6 +5,7 @@
  */
 import type { TextPosition } from '../protocol/text-position.js'
 import type { Role } from './roles.js'
+import type { TableKind } from './table-shape.js'
 
 /** Who asks, and through which door: all that a plan depends on beside the text. */
 export interface PlanContext {
@@ -25,6 +26,8 @@ export interface Splice {
   readonly end: number
   /** The new text, or the KalamDB user whose PostgreSQL role goes here. */
   readonly text: string | { readonly roleOfUser: string }
+  /** The index that positions inside the new text mean; without it, `start`. */
+  readonly pointsTo?: number
 }
 
 /** Where a statement stands in the caller's text; the position is that of its first character. */
@@ -52,6 +55,32 @@ export interface SqlPlan {
   readonly ddl: boolean
   /** Number of the highest `$n` used; 0 for none. */
   readonly parameterCount: number
+  /** The role it was checked for; inside EXECUTE AS that of a user. */
+  readonly role: Role
+  /** Names of the relations in it, without their schemas: what they are is known at its turn. */
+  readonly relations: readonly string[]
+  /** What KalamDB's words in it say of tables. */
+  readonly words: TableWords
+  /** It reads or changes rows, or begins or ends what does, and makes nothing that lasts. */
+  readonly touchesRows: boolean
+  /** It may switch `row_security`. */
+  readonly setsRowSecurity: boolean
+}
+
+/** KalamDB's words about tables. PostgreSQL's grammar sees the text without them. */
+export interface TableWords {
+  /** CREATE USER, SHARED or STREAM TABLE. */
+  readonly creates: CreatedTable | undefined
+  /** UNDELETE, which the grammar sees as DELETE. */
+  readonly undeletes: boolean
+  /** Tables with INCLUDE DELETED, as byte offsets of their names in the composed text. */
+  readonly includesDeleted: readonly number[]
+}
+
+export interface CreatedTable {
+  readonly kind: Exclude<TableKind, 'plain'>
+  /** After TTL: the literal, and its index in the composed text. */
+  readonly ttl?: { readonly literal: string; readonly index: number } | undefined
 }
 
 /** A KalamDB statement, carried out by the catalog. */

@@ -17,6 +17,7 @@ export interface SettingChange {
 /** Why this change is refused, or nothing. */
 export function refuseSetting(change: SettingChange, context: PlanContext): Refusal | undefined {
   const name = change.name.toLowerCase()
+  if (name === 'row_security') return refuseRowSecurity(change, context)
   const rule = neverSettings.get(name) ?? reservedRule(name)
   if (rule !== undefined) return isHarmless(rule, change) ? undefined : refusal(name, rule)
   const format = change.inFunction ? undefined : httpFormats.get(name)
@@ -24,6 +25,17 @@ export function refuseSetting(change: SettingChange, context: PlanContext): Refu
     return isHarmless(format, change) ? undefined : refusal(name, format)
   }
   return refuseByCaller(name, context)
+}
+
+/** Off, an admin's statements see the rows of all users, for the rest of the request at most. */
+function refuseRowSecurity(change: SettingChange, context: PlanContext): Refusal | undefined {
+  if (isHarmless({ reason: '', allowed: isOn, mayReset: true }, change)) return undefined
+  if (change.inFunction) {
+    const message = 'SET row_security in a function is refused: it would not end with it'
+    return { code: 'STATEMENT_REFUSED', message, hint: 'Set it in the request that calls it.' }
+  }
+  if (context.role === 'admin') return undefined
+  return { code: 'FORBIDDEN', message: 'SET row_security = off is for admins' }
 }
 
 interface SettingRule {
@@ -72,10 +84,6 @@ const neverSettings = new Map<string, SettingRule>([
   ],
   // An ordinary setting to PostgreSQL; with it on, the next error ends the engine for everyone.
   ['exit_on_error', { reason: 'it would end the engine for everyone', mayReset: true }],
-  [
-    'row_security',
-    { reason: 'it comes with USER tables, in a later version', allowed: isOn, mayReset: true },
-  ],
 ])
 
 /** How values look in results; over HTTP the table in docs/protocol.md is fixed. */

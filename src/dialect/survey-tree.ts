@@ -19,12 +19,15 @@ export interface Survey {
   readonly cursors: readonly string[]
   /** The highest `$n`. */
   readonly parameterCount: number
+  /** Names of relations, without their schemas. */
+  readonly relations: ReadonlySet<string>
 }
 
 export function surveyTree(root: Node): Survey {
   const statements: Statement[] = []
   const calls = new Set<string>()
   const cursors: string[] = []
+  const relations = new Set<string>()
   const found = { writes: false, locks: false, temporary: false, parameterCount: 0 }
   let into: RangeVar | undefined
   visitTree(root, (key, fields) => {
@@ -36,10 +39,11 @@ export function surveyTree(root: Node): Survey {
     if (isTemporary(key, fields)) found.temporary = true
     if (key === 'FuncCall') calls.add(lastName(fields['funcname']))
     if (key === 'ParamRef') found.parameterCount = highest(found.parameterCount, fields['number'])
+    if (typeof fields['relname'] === 'string') relations.add(fields['relname'])
     const cursor = fields['portalname'] ?? fields['cursor_name']
     if (typeof cursor === 'string') cursors.push(cursor)
   })
-  return { statements, calls, cursors, into, ...found }
+  return { statements, calls, cursors, into, relations, ...found }
 }
 
 const writingStatements = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
