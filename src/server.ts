@@ -7,11 +7,13 @@ import { bootstrapKey } from './catalog/bootstrap-key.js'
 import { migrate } from './catalog/migrate.js'
 import { forgetOld } from './catalog/retention.js'
 import { writeSettings } from './catalog/settings-table.js'
+import { TableShapeStore } from './catalog/table-shapes.js'
 import { Users } from './catalog/users.js'
 import { describeConfig } from './config/describe-config.js'
 import type { LoadedConfig } from './config/load-config.js'
 import type { Config } from './config/settings.js'
 import { ColumnTypes } from './database/column-types.js'
+import { StatementComposer } from './database/compose-statement.js'
 import type { Database } from './database/database.js'
 import { createDatabase } from './database/open-database.js'
 import { createStatementLog } from './database/statement-log.js'
@@ -132,20 +134,25 @@ async function buildDatabase(parts: {
     namePrefix: 'kalam_caller_',
   })
   const columnTypes = new ColumnTypes()
+  const dialect = await openDialect({
+    statementsMax: config.http.statements_max,
+    cachedTextsMax: config.sql.parse_cache_entries,
+    cachedCharactersMax: config.sql.parse_cache_bytes / bytesPerCharacter,
+  })
+  const tables = new TableShapeStore(queries)
   const rooms: RunnerRooms = {
-    ...{ engine, queries, statements, columnTypes, users },
+    ...{ engine, queries, statements, columnTypes, users, tables },
+    composer: new StatementComposer(dialect),
+    everythingRoleOid: await roleOid(queries, 'kalam_everything'),
     schemaChanged: () => {
       statements.forget()
       columnTypes.forget()
+      tables.forget()
     },
   }
   return createDatabase({
     rooms,
-    dialect: await openDialect({
-      statementsMax: config.http.statements_max,
-      cachedTextsMax: config.sql.parse_cache_entries,
-      cachedCharactersMax: config.sql.parse_cache_bytes / bytesPerCharacter,
-    }),
+    dialect,
     callers: new Callers(users, {
       now: Date.now,
       keysMax: config.auth.key_cache_entries,
@@ -163,6 +170,11 @@ async function buildDatabase(parts: {
     },
     log: createStatementLog({ log, metrics, slowMs: config.log.slow_statement_ms }),
   })
+}
+
+async function roleOid(queries: Queries, name: string): Promise<number> {
+  const { rows } = await queries.query('select oid from pg_roles where rolname = $1', [name])
+  return Number(rows[0]?.[0])
 }
 
 /** Longer statements carry data: they come once. In UTF-16 units. */

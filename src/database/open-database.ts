@@ -288,7 +288,7 @@ class LocalDatabase implements Database {
 
   async #closeCursor(cursor: string, identity: Caller['identity']): Promise<void> {
     const limits = {
-      searchPath: 'public',
+      searchPath: defaultPath,
       timeoutMs: 10_000,
       waitMs: 600_000,
       replyBytesMax: 65_536,
@@ -339,8 +339,10 @@ const pieceGrowth = 4
 /** How many times the bytes meant for it a piece may take. */
 const pieceOverrun = 4
 
-function searchPathOf(namespace: string | undefined): string {
-  return namespace === undefined ? 'public' : `${quoteIdentifier(namespace)}, public`
+const defaultPath = ['public']
+
+function searchPathOf(namespace: string | undefined): readonly string[] {
+  return namespace === undefined ? defaultPath : [namespace, 'public']
 }
 
 function* partsOf({ columns, frames, command, rowCount }: StatementOutcome): Generator<StreamPart> {

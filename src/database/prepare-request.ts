@@ -6,16 +6,10 @@ import type { Identity } from '../engine/engine.js'
 import { DbError } from '../errors.js'
 import type { Caller, Parameter, SqlRequest } from './database.js'
 import type { RequestPlan } from './request-plan.js'
-import {
-  compose,
-  namedUsers,
-  sqlPlanOf,
-  type ReadyStatement,
-  type RunnerRooms,
-} from './statement-runner.js'
+import { namedUsers } from './compose-statement.js'
+import { sqlPlanOf, type ReadyStatement } from './statement-runner.js'
 
 export interface PrepareRooms {
-  readonly rooms: RunnerRooms
   readonly dialect: Dialect
   readonly callers: Callers
 }
@@ -100,5 +94,5 @@ function readySql(
   given: { readonly identity: Identity; readonly parameters: readonly Parameter[] },
 ): ReadyStatement {
   if (namedUsers(plan).length > 0) return { kind: 'grant', plan, identity: given.identity }
-  return { kind: 'sql', plan, composed: compose(plan, new Map()), ...given }
+  return { kind: 'sql', plan, ...given }
 }

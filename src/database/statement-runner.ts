@@ -4,16 +4,27 @@
  */
 import type { Users } from '../catalog/users.js'
 import { runKalamPlan } from '../catalog/kalam-statements.js'
-import { composeText, type ComposedText } from '../dialect/compose-text.js'
+import type { TableShapeStore } from '../catalog/table-shapes.js'
+import { quoteIdentifier, type ComposedText } from '../dialect/compose-text.js'
 import type { ExecuteAsPlan, KalamPlan, Plan, SqlPlan } from '../dialect/plan.js'
+import { dependsOnTables, type Rewriting } from '../dialect/rewrite/rewrite-statement.js'
+import type { TableShapes } from '../dialect/table-shape.js'
+import { dataRows } from '../engine/backend-messages.js'
 import type { Engine, Identity, Reply, Session, Unit } from '../engine/engine.js'
 import type { Queries, QueryRunner } from '../engine/queries.js'
 import type { RawResult, Scope } from '../engine/statement.js'
 import type { Statements } from '../engine/statements.js'
-import { DbError, assert } from '../errors.js'
+import { DbError } from '../errors.js'
 import type { ColumnTypes } from './column-types.js'
+import {
+  mentionsNone,
+  namedUsers,
+  type NamesNow,
+  type StatementComposer,
+} from './compose-statement.js'
 import type { CancelSignal, Parameter, StatementOutcome } from './database.js'
 import { parameterText } from './parameters.js'
+import { readRowSecurity, seesEverything, withRowSecurity } from './row-security.js'
 import { rowFrames } from './row-frames.js'
 
 /** What every request's runner works with. */
@@ -23,11 +34,15 @@ export interface RunnerRooms {
   readonly statements: Statements
   readonly columnTypes: ColumnTypes
   readonly users: Users
+  readonly tables: TableShapeStore
+  readonly composer: StatementComposer
+  /** OID of the role that an admin's statements run as while row_security is off. */
+  readonly everythingRoleOid: number
   /** Tables, types or functions have changed: forget what was learned of them. */
   readonly schemaChanged: () => void
 }
 
-/** A statement ready to run: its plan, its caller, its text. */
+/** A statement ready to run: its plan, its caller, its values. Its text is composed at its turn. */
 export type ReadyStatement =
   | { readonly kind: 'kalam'; readonly plan: KalamPlan }
   /** A GRANT or REVOKE that names users: resolved at its turn, for they may be made just before. */
@@ -36,14 +51,15 @@ export type ReadyStatement =
       readonly kind: 'sql'
       readonly plan: SqlPlan
       readonly identity: Identity
-      readonly composed: ComposedText
       readonly parameters: readonly Parameter[]
     }
 
 type GrantStatement = ReadyStatement & { readonly kind: 'grant' }
+type SqlStatement = ReadyStatement & { readonly kind: 'sql' }
 
 export interface RequestLimits {
-  readonly searchPath: string
+  /** Schemas in which unqualified names are looked up, in order. */
+  readonly searchPath: readonly string[]
   readonly timeoutMs: number
   readonly waitMs: number
   readonly replyBytesMax: number
@@ -54,15 +70,21 @@ export interface RequestLimits {
 export class StatementRunner {
   readonly #rooms: RunnerRooms
   readonly #limits: RequestLimits
+  readonly #searchPathText: string
   readonly #signal: CancelSignal
   readonly #onAbort = (): void => this.#cancel()
   #running: Unit | undefined
   #session: Session | undefined
   #reuse = true
+  /** The session has changed tables: only it sees them as they are. */
+  #hasChangedTables = false
+  #sessionTables: TableShapes | undefined
+  #rowSecurityMayBeOff = false
 
   constructor(rooms: RunnerRooms, limits: RequestLimits, signal: CancelSignal) {
     this.#rooms = rooms
     this.#limits = limits
+    this.#searchPathText = limits.searchPath.map(quoteIfNeeded).join(', ')
     this.#signal = signal
     signal.addEventListener('abort', this.#onAbort)
   }
@@ -95,7 +117,7 @@ export class StatementRunner {
           return await this.#runSql(statement)
       }
     } catch (error) {
-      throw error instanceof DbError ? inCallersText(error, statement, index) : error
+      throw error instanceof DbError ? error.with({ statement: index }) : error
     }
   }
 
@@ -105,11 +127,9 @@ export class StatementRunner {
   }
 
   /** Runs a statement's text inside another, such as DECLARE CURSOR; error positions stay its own. */
-  async runWrapped(
-    statement: ReadyStatement & { kind: 'sql' },
-    prefix: string,
-  ): Promise<RawResult> {
-    const { plan, composed, parameters, identity } = statement
+  async runWrapped(statement: SqlStatement, prefix: string): Promise<RawResult> {
+    const { plan, parameters, identity } = statement
+    const { composed } = await this.#compose(statement)
     try {
       return await this.#execute({
         text: prefix + composed.text,
@@ -122,7 +142,7 @@ export class StatementRunner {
       const { position } = error.fields
       const own =
         position === undefined ? error : error.with({ position: position - prefix.length })
-      throw inCallersText(own, statement, 0)
+      throw inCallersText(own, composed).with({ statement: 0 })
     }
   }
 
@@ -134,30 +154,96 @@ export class StatementRunner {
     return { command, columns: types, frames, rowCount }
   }
 
-  async #runSql(statement: ReadyStatement & { kind: 'sql' }): Promise<StatementOutcome> {
-    const { plan, composed, parameters, identity } = statement
-    const { parameterCount } = plan
-    const result = await this.#execute({
-      text: composed.text,
-      parameterCount,
-      parameters,
-      identity,
-    })
-    if (plan.ddl) this.#rooms.schemaChanged()
-    return this.outcomeOf(result)
+  async #runSql(statement: SqlStatement): Promise<StatementOutcome> {
+    const rewriting = this.#compose(statement)
+    const composed = rewriting instanceof Promise ? await rewriting : rewriting
+    if (this.#rowSecurityMayBeOff) return this.#runPastRowSecurity(statement, composed)
+    return this.#runComposed(statement, composed)
   }
 
-  async #runGrant({ plan, identity }: GrantStatement): Promise<StatementOutcome> {
+  async #runComposed(
+    { plan, identity, parameters }: SqlStatement,
+    { composed, command }: Rewriting,
+  ): Promise<StatementOutcome> {
+    const { parameterCount } = plan
+    try {
+      const result = await this.#execute({
+        text: composed.text,
+        parameterCount,
+        parameters,
+        identity,
+      })
+      this.#lookAfter(plan)
+      return await this.outcomeOf(command === undefined ? result : answerAs(command, result))
+    } catch (error) {
+      throw error instanceof DbError ? inCallersText(error, composed) : error
+    }
+  }
+
+  /** As whom it runs depends on what the setting is by now. */
+  async #runPastRowSecurity(
+    statement: SqlStatement,
+    composed: Rewriting,
+  ): Promise<StatementOutcome> {
+    const { plan, identity } = statement
+    const runText = (text: string): Promise<RawResult> => this.runText(text, identity)
+    const state = await readRowSecurity(runText)
+    if (state.kind === 'on') return this.#runComposed(statement, composed)
+    if (seesEverything(plan)) {
+      const everything = { ...identity, roleOid: this.#rooms.everythingRoleOid }
+      return this.#runComposed({ ...statement, identity: everything }, composed)
+    }
+    if (plan.role === 'admin') return this.#runComposed(statement, composed)
+    return withRowSecurity(runText, state.inTransaction, () =>
+      this.#runComposed(statement, composed),
+    )
+  }
+
+  async #runGrant(grant: GrantStatement): Promise<StatementOutcome> {
+    const { plan, identity } = grant
     const roles = new Map<string, string>()
     const users = this.#users()
     for (const name of new Set(namedUsers(plan))) roles.set(name, await users.roleOfUser(name))
-    const composed = compose(plan, roles)
-    const statement = { kind: 'sql', plan, identity, composed, parameters: [] } as const
-    try {
-      return await this.#runSql(statement)
-    } catch (error) {
-      throw error instanceof DbError ? inCallersText(error, statement, 0) : error
+    const names = await this.#namesNow(plan, identity)
+    const composed = this.#rooms.composer.composeWithRoles(plan, names, roles)
+    return this.#runComposed({ kind: 'sql', plan, identity, parameters: [] }, composed)
+  }
+
+  /** Nothing is awaited where all is known, which is nearly always. */
+  #compose({ plan, identity }: SqlStatement): Rewriting | Promise<Rewriting> {
+    const { composer, tables } = this.#rooms
+    if (mentionsNone(plan)) return composer.composePlain(plan)
+    const isUsual = this.#session === undefined || (this.#reuse && !this.#hasChangedTables)
+    if (isUsual && tables.known !== undefined)
+      return composer.compose(plan, { tables: tables.known, searchPath: this.#limits.searchPath })
+    return this.#namesNow(plan, identity).then((names) => composer.compose(plan, names))
+  }
+
+  async #namesNow(plan: SqlPlan, identity: Identity): Promise<NamesNow> {
+    const tables = await this.#tablesNow()
+    const isOwn = this.#session !== undefined && !this.#reuse && dependsOnTables(plan, tables)
+    if (!isOwn) return { tables, searchPath: this.#limits.searchPath }
+    const { frames } = await this.runText(selectSearchPath, identity)
+    return { tables, searchPath: dataRows(frames).map(([schema]) => schema ?? '') }
+  }
+
+  async #tablesNow(): Promise<TableShapes> {
+    const { tables } = this.#rooms
+    if (!this.#hasChangedTables) {
+      if (tables.known !== undefined) return tables.known
+      if (this.#session === undefined) return tables.load()
     }
+    return (this.#sessionTables ??= await tables.loadWithin(this.#queryRunner()))
+  }
+
+  /** What a statement leaves for those after it; a rollback may bring back what was. */
+  #lookAfter(plan: SqlPlan): void {
+    if (plan.ddl) {
+      this.#rooms.schemaChanged()
+      this.#hasChangedTables = this.#session !== undefined
+    }
+    if (plan.ddl || plan.stateful) this.#sessionTables = undefined
+    if (plan.setsRowSecurity) this.#rowSecurityMayBeOff = true
   }
 
   async #runKalam(plan: KalamPlan): Promise<StatementOutcome> {
@@ -177,7 +263,7 @@ export class StatementRunner {
     readonly identity: Identity
   }): Promise<RawResult> {
     const { text, parameterCount, parameters, identity } = statement
-    const scope: Scope = { identity, ...this.#limits }
+    const scope: Scope = { identity, ...this.#limits, searchPath: this.#searchPathText }
     return this.#rooms.statements.execute({
       text,
       parameterCount,
@@ -220,25 +306,25 @@ export function sqlPlanOf(plan: Plan): SqlPlan | undefined {
   return plan.kind === 'execute-as' ? plan.inner : undefined
 }
 
-/** Users whose own PostgreSQL roles the statement names. */
-export function namedUsers(plan: SqlPlan): readonly string[] {
-  return plan.splices.flatMap(({ text }) => (typeof text === 'string' ? [] : [text.roleOfUser]))
-}
-
-export function compose(plan: SqlPlan, roles: ReadonlyMap<string, string>): ComposedText {
-  return composeText(plan, (name) => {
-    const role = roles.get(name)
-    assert(role !== undefined, `the role of '${name}' was resolved`)
-    return role
-  })
-}
-
 export function isExecuteAs(plan: Plan): plan is ExecuteAsPlan {
   return plan.kind === 'execute-as'
 }
 
-function inCallersText(error: DbError, statement: ReadyStatement, index: number): DbError {
+/** The schemas that the session looks names up in, as far as the caller may use them. */
+const selectSearchPath =
+  'select pg_catalog.unnest(pg_catalog.current_schemas(false))::pg_catalog.text'
+
+/** `public` alone is what nearly all requests have. */
+function quoteIfNeeded(schema: string): string {
+  return schema === 'public' ? schema : quoteIdentifier(schema)
+}
+
+/** TRUNCATE counts no rows. */
+function answerAs(command: string, result: RawResult): RawResult {
+  return command === 'TRUNCATE TABLE' ? { ...result, command, rowCount: 0 } : { ...result, command }
+}
+
+function inCallersText(error: DbError, composed: ComposedText): DbError {
   const { position } = error.fields
-  if (position === undefined || statement.kind !== 'sql') return error.with({ statement: index })
-  return error.with({ statement: index, ...statement.composed.toCallerPosition(position) })
+  return position === undefined ? error : error.with(composed.toCallerPosition(position))
 }

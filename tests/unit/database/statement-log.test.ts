@@ -16,9 +16,13 @@ const statement = {
     query: true,
     ddl: false,
     parameterCount: 1,
+    role: 'user',
+    relations: [],
+    words: { creates: undefined, undeletes: false, includesDeleted: [] },
+    touchesRows: true,
+    setsRowSecurity: false,
   },
   identity: { roleOid: 10, userId: 'alice-id', readOnly: false },
-  composed: { text: '', toCallerPosition: () => ({ position: 1, line: 1, column: 1 }) },
   parameters: ['the caller’s own data'],
 } satisfies ReadyStatement
 
