@@ -322,7 +322,8 @@ describe('INSERT, MERGE and indexes', () => {
 
   test('INSERT … SELECT * is refused where columns were added', () => {
     const error = rewriteErrorOf('insert into grown select * from x')
-    expect(error.fields).toMatchObject({ position: 13, hint: expect.stringContaining('Name') })
+    expect(error.fields.position).toBe(13)
+    expect(error.fields.hint).toContain('Name the columns')
   })
 })
 
