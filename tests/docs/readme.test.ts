@@ -28,13 +28,15 @@ describe('README.md', () => {
     expect(Object.keys(scripts)).toEqual(expect.arrayContaining(['start', 'test']))
   })
 
-  test('takes the first steps: each user sees their own rows, root all', async () => {
+  test('takes the first steps: each user’s own rows, a delete and its undoing, root’s view', async () => {
     const heard = await runShell(firstSteps)
     const rows = heard.filter((line) => /call Ada|buy milk/u.test(line)).map((line) => line.trim())
     expect(rows).toEqual([
       expect.stringContaining('"rows":[{"id":2,"body":"buy milk"}]'),
       '2 | buy milk',
       '1 | call Ada',
+      'buy milk | true',
+      '2 | buy milk',
       '1 | call Ada',
       '2 | buy milk',
     ])
