@@ -8,13 +8,13 @@
  *
  * Blanks take the place of what is taken out, so that indices stay.
  */
-import type { RangeVar } from 'libpg-query'
+import type { Node, RangeVar } from 'libpg-query'
 import type { Token } from '../protocol/sql-text.js'
 import { indexOfByte } from '../protocol/text-position.js'
 import type { ComposedText } from './compose-text.js'
 import type { CreatedTable, Splice } from './plan.js'
 import { errorAt, type Source } from './source.js'
-import { visitTree } from './syntax-tree.js'
+import { fieldsOf, visitTree } from './syntax-tree.js'
 import type { TokenReader } from './token-reader.js'
 import { afterAlias, afterName, significantAt } from './rewrite/token-walk.js'
 
@@ -121,14 +121,13 @@ export function claimIncludeDeleted(
   if (words.length === 0) return []
   const unclaimed = new Set(words)
   const claimed: number[] = []
-  visitTree(root, (key, fields) => {
-    if (key !== 'RangeVar') return
-    // The key names the type.
-    const table = fields as RangeVar
-    const word = words.find((each) => unclaimed.has(each) && follows(composed, table, each))
-    if (word === undefined) return
-    unclaimed.delete(word)
-    claimed.push(table.location ?? 0)
+  visitTree(root, (_key, fields) => {
+    for (const table of sourcesOf(fields)) {
+      const word = words.find((each) => unclaimed.has(each) && follows(composed, table, each))
+      if (word === undefined) continue
+      unclaimed.delete(word)
+      claimed.push(table.location ?? 0)
+    }
   })
   for (const { start } of unclaimed) {
     const message = 'INCLUDE DELETED is said of a table in FROM or USING, after its name or alias'
@@ -136,6 +135,22 @@ export function claimIncludeDeleted(
     throw errorAt(source, start, 'SYNTAX_ERROR', message, { hint })
   }
   return claimed
+}
+
+/** The tables that a part of a statement reads from: items of FROM and USING, sides of joins. */
+function sourcesOf(fields: Readonly<Record<string, unknown>>): RangeVar[] {
+  if (isTableCommand(fields)) return []
+  const { fromClause, usingClause, sourceRelation, larg, rarg } = fields
+  const sampled = 'repeatable' in fields || 'method' in fields ? fields['relation'] : undefined
+  // What these fields hold are nodes.
+  const nodes = [fromClause, usingClause, sourceRelation, larg, rarg, sampled].flat() as Node[]
+  return nodes.flatMap((node) => fieldsOf(node, 'RangeVar') ?? [])
+}
+
+/** `TABLE app.todos`: its `*` stands nowhere. */
+function isTableCommand({ targetList }: Readonly<Record<string, unknown>>): boolean {
+  const [first] = Array.isArray(targetList) ? (targetList as readonly Node[]) : []
+  return fieldsOf(first, 'ResTarget')?.location === -1
 }
 
 /** Whether the blanks of the word stand after the table's name or its alias. */

@@ -189,6 +189,11 @@ describe('INCLUDE DELETED', () => {
     ['delete from lists include deleted', 'SYNTAX_ERROR', 'FROM or USING', 19],
     ['insert into lists include deleted values (1)', 'SYNTAX_ERROR', 'FROM or USING', 19],
     ['select * from f() include deleted', 'SYNTAX_ERROR', 'FROM or USING', 19],
+    ['table lists include deleted', 'SYNTAX_ERROR', 'FROM or USING', 13],
+    ['lock table lists include deleted', 'SYNTAX_ERROR', 'FROM or USING', 18],
+    ['truncate lists include deleted', 'SYNTAX_ERROR', 'FROM or USING', 16],
+    ['select * from lists l for update of l include deleted', 'SYNTAX_ERROR', 'FROM or USING', 39],
+    ['create table x () inherits (lists include deleted)', 'SYNTAX_ERROR', 'FROM or USING', 35],
     ['select * from (select 1) x include deleted', 'SYNTAX_ERROR', 'FROM or USING', 28],
   ])('%s is an error', (sql, code, message, position) => {
     const error = rewriteErrorOf(sql)
