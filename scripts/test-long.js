@@ -11,8 +11,12 @@ const counts = {
   KALAM_TEST_POWER_CYCLES: '16',
   KALAM_TEST_FUZZ_REQUESTS: '100000',
   KALAM_TEST_PROPERTY_FACTOR: '100',
+  KALAM_TEST_DIFFERENTIAL_FACTOR: '20',
 }
-const files = ['tests/crash', 'tests/property', 'tests/fuzz']
+const files = [
+  ...['tests/crash', 'tests/property', 'tests/fuzz'],
+  'tests/integration/managed-semantics.test.ts',
+]
 /** For tests that bring no deadline of their own: those of properties. */
 const testTimeoutMs = 1_800_000
 
