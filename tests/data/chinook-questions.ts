@@ -390,7 +390,7 @@ export const chinookQuestions: readonly Question[] = [
       )
       SELECT c.customer_id, c.first_name, p.latest, p.average, p.days,
              date_trunc('day', p.latest + p.average)::date AS expected,
-             (p.latest + p.average) AT TIME ZONE 'America/Edmonton' AS expected_at,
+             (p.latest + p.average) AT TIME ZONE 'America/New_York' AS expected_at,
              justify_interval(p.average) AS pace,
              (p.latest, p.latest + p.average) OVERLAPS
                (timestamp '2026-01-01', interval '90 days') AS soon
