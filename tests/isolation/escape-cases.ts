@@ -18,6 +18,8 @@ export interface Attempt {
   /** Fields of the body beyond those of the API. */
   readonly extraFields?: Readonly<Record<string, unknown>>
   readonly outcome: Outcome
+  /** On managed tables, where they differ from plain ones with row security. */
+  readonly managedOutcome?: Outcome
 }
 
 /**
@@ -160,7 +162,7 @@ export const forbiddenStatements: readonly string[] = [
   'CREATE TRIGGER t BEFORE INSERT ON diary EXECUTE FUNCTION vault_size()',
   'CREATE RULE r AS ON INSERT TO diary DO ALSO DELETE FROM diary',
   "COMMENT ON TABLE diary IS 'mine'",
-  'CREATE STATISTICS s ON note, owner FROM diary',
+  'CREATE STATISTICS s ON note, id FROM diary',
   'CREATE TABLE mine (id int)',
   'CREATE TABLE public.mine AS SELECT 1',
   'SELECT 1 INTO mine',
@@ -262,6 +264,127 @@ export const forbiddenStatements: readonly string[] = [
   "SELECT nextval('numbers')",
   "SELECT setval('numbers', 99)",
   'SELECT last_value FROM numbers',
+]
+
+/** On managed tables this is a DELETE of one's own rows. */
+export const allowedOnManaged: readonly string[] = ['TRUNCATE diary']
+
+/** Tried, as those above, where the tables are managed. */
+export const forbiddenOnManaged: readonly string[] = [
+  'SELECT * FROM vault INCLUDE DELETED',
+  'SELECT count(*) FROM diary, vault INCLUDE DELETED v',
+  'UNDELETE FROM vault',
+  'UNDELETE FROM vault WHERE true RETURNING secret',
+  "INSERT INTO diary (note, _user_id) VALUES ('x', 'root')",
+  'SELECT ctid FROM diary',
+  'SELECT xmin, note FROM diary',
+  'SELECT (SELECT d.xmax) FROM diary d',
+  'EXPLAIN ANALYZE SELECT * FROM diary INCLUDE DELETED',
+  'SELECT reltuples FROM pg_class',
+  "SELECT pg_relation_size('diary')",
+  "SELECT pg_total_relation_size('diary')",
+  "SELECT pg_stat_get_live_tuples('diary'::regclass)",
+  'SELECT pg_current_wal_lsn()',
+  // The system's tables and functions behind them.
+  'SELECT * FROM kalam.changes',
+  'DELETE FROM kalam.changes',
+  'SELECT * FROM kalam.log',
+  'SELECT * FROM kalam.tables',
+  "UPDATE kalam.tables SET kind = 'plain'",
+  'SELECT kalam.watch($$vault$$)',
+  'SELECT kalam.manage($$vault$$::regclass, $$user$$)',
+  "SELECT kalam.run_as_sys('DELETE FROM kalam.changes')",
+  "UPDATE kalam_deleted.t1 SET note = 'x'",
+  "INSERT INTO kalam_deleted.t1 (id, note) VALUES (1, 'x')",
+  'TRUNCATE kalam_deleted.t1',
+  'DROP TABLE kalam_deleted.t1',
+  'ALTER TABLE kalam_deleted.t1 DISABLE ROW LEVEL SECURITY',
+  'SELECT _deleted_seq FROM kalam_deleted.t1',
+  'CREATE TABLE kalam_deleted.mine (id int)',
+  'SET ROLE kalam_sys',
+  'SET ROLE kalam_everything',
+  'SET LOCAL row_security = off',
+  'ALTER TABLE diary DISABLE TRIGGER ALL',
+  'ALTER TABLE diary DISABLE TRIGGER kalam_del',
+  'DROP TRIGGER kalam_del ON diary',
+  'ALTER TABLE diary DROP COLUMN _user_id',
+  'ALTER POLICY kalam_own ON diary USING (true)',
+  'DROP POLICY kalam_own ON diary',
+  'CREATE USER TABLE mine (id int PRIMARY KEY)',
+  'CREATE SHARED TABLE mine (id int PRIMARY KEY)',
+  'CREATE TABLE mine (LIKE diary INCLUDING ALL)',
+]
+
+/** What not even an admin can do to managed tables: what keeps users apart and deleted rows safe. */
+export const forbiddenToAdminsOnManaged: readonly string[] = [
+  'ALTER TABLE diary DISABLE ROW LEVEL SECURITY',
+  'ALTER TABLE diary NO FORCE ROW LEVEL SECURITY',
+  'DROP POLICY kalam_own ON diary',
+  'ALTER POLICY kalam_own ON diary USING (true)',
+  'ALTER POLICY kalam_own ON diary TO kalam_service',
+  'ALTER POLICY kalam_rows ON diary RENAME TO mine',
+  'ALTER TABLE diary DISABLE TRIGGER kalam_del',
+  'ALTER TABLE diary DISABLE TRIGGER ALL',
+  'ALTER TABLE diary ENABLE REPLICA TRIGGER kalam_ins',
+  'DROP TRIGGER kalam_upd ON diary',
+  'ALTER TRIGGER kalam_del ON vault RENAME TO mine',
+  'ALTER TABLE diary DROP COLUMN _user_id',
+  'ALTER TABLE diary DROP COLUMN _user_id CASCADE',
+  'ALTER TABLE vault DROP COLUMN _deleted',
+  'ALTER TABLE diary RENAME COLUMN _user_id TO owner',
+  'ALTER TABLE diary ALTER COLUMN _user_id DROP NOT NULL',
+  "ALTER TABLE diary ALTER COLUMN _user_id SET DEFAULT 'root'",
+  'ALTER TABLE diary ALTER COLUMN _deleted DROP EXPRESSION',
+  'ALTER TABLE diary DROP CONSTRAINT diary_pkey',
+  'ALTER TABLE diary SET UNLOGGED',
+  'ALTER TABLE vault SET UNLOGGED',
+  'CREATE TABLE mine () INHERITS (diary)',
+  'CREATE TABLE mine () INHERITS (vault)',
+  'CREATE MATERIALIZED VIEW mine AS SELECT * FROM diary',
+  'CREATE MATERIALIZED VIEW mine AS SELECT (SELECT count(*) FROM diary)',
+  'CREATE RULE r AS ON DELETE TO diary DO INSTEAD NOTHING',
+  "DO $$ BEGIN EXECUTE 'ALTER TABLE diary DISABLE ROW LEVEL SECURITY'; END $$",
+  "DO $$ BEGIN EXECUTE 'DROP POLICY kalam_own ON diary'; END $$",
+  "DO $$ BEGIN EXECUTE 'ALTER TABLE diary DISABLE TRIGGER kalam_del'; END $$",
+  "DO $$ BEGIN EXECUTE 'DROP TRIGGER kalam_del ON vault'; END $$",
+  "DO $$ BEGIN EXECUTE 'CREATE TABLE mine () INHERITS (diary)'; END $$",
+  "DO $$ BEGIN EXECUTE 'ALTER TABLE diary DROP COLUMN _deleted'; END $$",
+  "DO $$ BEGIN EXECUTE 'SET ROLE kalam_sys'; END $$",
+  "DO $$ BEGIN EXECUTE 'SET ROLE kalam_everything'; END $$",
+  'SET ROLE kalam_sys',
+  'SET ROLE kalam_everything',
+  'GRANT kalam_everything TO kalam_user',
+  'GRANT kalam_everything TO kalam_admin',
+  'GRANT kalam_sys TO kalam_admin',
+  'ALTER ROLE kalam_user BYPASSRLS',
+  'ALTER TABLE diary OWNER TO kalam_user',
+  'ALTER TABLE diary OWNER TO kalam_sys',
+  'SELECT * FROM kalam.changes',
+  'DELETE FROM kalam.changes',
+  "UPDATE kalam.tables SET kind = 'plain'",
+  'CREATE OR REPLACE FUNCTION kalam.t1_del() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$',
+  'DROP FUNCTION kalam.t1_del() CASCADE',
+  "SELECT kalam.run_as_sys('DELETE FROM kalam.changes')",
+  "UPDATE kalam_deleted.t1 SET note = 'x'",
+  "INSERT INTO kalam_deleted.t1 (id, note) VALUES (1, 'x')",
+  'TRUNCATE kalam_deleted.t1',
+  'DROP TABLE kalam_deleted.t1',
+  'ALTER TABLE kalam_deleted.t1 ADD COLUMN x int',
+  'ALTER TABLE kalam_deleted.t1 DISABLE ROW LEVEL SECURITY',
+  'CREATE TRIGGER t BEFORE INSERT ON kalam_deleted.t1 FOR EACH ROW EXECUTE FUNCTION tell()',
+  'CREATE TABLE kalam_deleted.mine (id int)',
+  'DROP SCHEMA kalam_deleted CASCADE',
+  'SET row_security = off; TRUNCATE kalam_deleted.t1',
+  "SET row_security = off; UPDATE kalam_deleted.t1 SET note = 'x'",
+  'SET row_security = off; SET ROLE kalam_sys',
+  'SET row_security = off; ALTER TABLE diary DISABLE ROW LEVEL SECURITY',
+]
+
+export const forbiddenToReadersOnManaged: readonly string[] = [
+  'TRUNCATE diary',
+  'UNDELETE FROM diary',
+  'DELETE FROM kalam_deleted.t1',
+  "EXECUTE AS 'alice' (UNDELETE FROM diary)",
 ]
 
 /** Not allowed to a key that may only read, whatever its owner may. */
@@ -405,13 +528,13 @@ export const singleAttempts: readonly Attempt[] = [
   {
     title: 'writes no row in another’s name',
     as: 'alice',
-    sql: "INSERT INTO diary (owner, note) SELECT 'bob', 'forged'",
+    sql: "INSERT INTO diary (_user_id, note) SELECT 'bob', 'forged'",
     outcome: denied,
   },
   {
     title: 'hands no row of hers to another',
     as: 'alice',
-    sql: "UPDATE diary SET owner = 'bob'",
+    sql: "UPDATE diary SET _user_id = 'bob'",
     outcome: denied,
   },
   {
@@ -420,6 +543,8 @@ export const singleAttempts: readonly Attempt[] = [
     sql: `INSERT INTO diary (id, note) VALUES (2, 'x')
           ON CONFLICT (id) DO UPDATE SET note = diary.note RETURNING note`,
     outcome: denied,
+    // Bob's key is not hers: there is nothing to run into.
+    managedOutcome: rows(['x']),
   },
   {
     title: 'updates and counts only her own rows',
