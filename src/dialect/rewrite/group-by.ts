@@ -78,13 +78,20 @@ function needsKey(
   columns: readonly string[][],
   used: readonly string[][],
 ): boolean {
-  return used.some((parts) =>
-    shape.columns.some(
-      (column) =>
-        names(parts, name, column.name) &&
-        !columns.some((grouped) => grouped.at(-1) === column.name),
-    ),
+  return used.some(
+    (parts) =>
+      isWholeRow(parts, name) ||
+      shape.columns.some(
+        (column) =>
+          names(parts, name, column.name) &&
+          !columns.some((grouped) => grouped.at(-1) === column.name),
+      ),
   )
+}
+
+/** `*`, `t.*` and `t`: what is left of them without the star. */
+function isWholeRow(parts: readonly string[], table: string): boolean {
+  return parts.length === 0 || parts.at(-1) === table
 }
 
 function names(parts: readonly string[], table: string, column: string): boolean {
