@@ -40,7 +40,7 @@ import { requests } from './managed/statements.js'
 const missing = nativePostgresMissing()
 if (missing !== undefined) console.log(`skipped, managed tables against native: ${missing}`)
 
-const sequences = 80 * countOf('KALAM_TEST_DIFFERENTIAL_FACTOR', 1)
+const sequences = 100 * countOf('KALAM_TEST_DIFFERENTIAL_FACTOR', 1)
 const seed = Number(process.env['KALAM_TEST_DIFFERENTIAL_SEED'] ?? Date.now() % 2 ** 31)
 const statementsMin = 2_000
 

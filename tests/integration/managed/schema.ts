@@ -91,12 +91,18 @@ export function schemaStatements(kind: Kind): readonly string[] {
     'CREATE VIEW rich AS SELECT id, code, amount, active FROM parent WHERE amount > 1',
     `CREATE FUNCTION drop_children(int) RETURNS SETOF int LANGUAGE sql AS
        'DELETE FROM child WHERE parent_id = $1 RETURNING id'`,
+    // The text of a body is PostgreSQL's alone: there, columns of a USER table's key name no key.
     `CREATE FUNCTION upsert_parent(int, text) RETURNS TABLE (key int, new_code text) LANGUAGE sql AS $$
        INSERT INTO parent (id, code) VALUES ($1, $2)
-       ON CONFLICT (id) DO UPDATE SET code = parent.code || excluded.code RETURNING id, code $$`,
+       ON CONFLICT ON CONSTRAINT parent_pkey DO UPDATE SET code = parent.code || excluded.code
+       RETURNING id, code $$`,
     `CREATE FUNCTION upsert_block(key int, given text) RETURNS bigint LANGUAGE plpgsql AS $$
-       BEGIN INSERT INTO parent (id, code) VALUES (key, given) ON CONFLICT (code) DO UPDATE SET big = 8;
+       BEGIN INSERT INTO parent (id, code) VALUES (key, given)
+       ON CONFLICT ON CONSTRAINT parent_code_key DO UPDATE SET big = 8;
        RETURN (SELECT count(*) FROM parent WHERE code = given); END $$`,
+    `CREATE FUNCTION upsert_atomic(int, text) RETURNS SETOF text LANGUAGE sql
+       BEGIN ATOMIC INSERT INTO parent (id, code) VALUES ($1, $2)
+       ON CONFLICT (id) DO UPDATE SET code = excluded.code RETURNING code; END`,
     // A subtransaction: what it did is undone, what came before stands.
     `CREATE FUNCTION attempt(statement text) RETURNS text LANGUAGE plpgsql AS $$
        DECLARE count bigint;

@@ -112,6 +112,8 @@ const deleteParent = fc.oneof(
     ${maybe('RETURNING parent.id')}`,
   sql`WITH old AS (SELECT id FROM parent WHERE ${whichParent}) DELETE FROM parent p USING old
     WHERE p.id = old.id RETURNING p.*`,
+  sql`WITH moved AS (DELETE FROM parent WHERE id = ${id} RETURNING *)
+    INSERT INTO parent SELECT id + 20, code, amount, big, active, at, doc FROM moved RETURNING id, code`,
 )
 
 const mergeParent = sql`MERGE INTO parent p USING (VALUES ${fc
@@ -207,8 +209,6 @@ const nested = fc.oneof(
     SELECT (SELECT count(*) FROM changed), (SELECT max(parent_id) FROM added), (SELECT count(*) FROM child)`,
   sql`WITH gone AS (DELETE FROM entry RETURNING parent_id, line), more AS (DELETE FROM node WHERE up = ${id} RETURNING id)
     SELECT (SELECT sum(line) FROM gone), (SELECT count(*) FROM more), (SELECT count(*) FROM entry)`,
-  sql`WITH moved AS (DELETE FROM parent WHERE id = ${id} RETURNING *)
-    INSERT INTO parent SELECT id + 20, code, amount, big, active, at, doc FROM moved RETURNING id, code`,
   // The key is deleted and used again within one statement.
   sql`WITH moved AS (DELETE FROM node WHERE id = ${id} RETURNING *)
     INSERT INTO node (id, up, note) SELECT id, NULL, 'moved' FROM moved RETURNING id, note`,
@@ -219,6 +219,7 @@ const nested = fc.oneof(
   sql`UPDATE parent SET late = (SELECT string_agg(c.label, ',' ORDER BY c.id) FROM child c WHERE c.parent_id = parent.id)
     ${ofParent}`,
   sql`SELECT * FROM upsert_parent(${id}, ${code})`,
+  sql`SELECT upsert_atomic(${id}, ${code})`,
   sql`SELECT upsert_block(${id}, ${code})`,
   sql`INSERT INTO rich (id, code, amount) VALUES (${id}, ${code}, 5) ON CONFLICT DO NOTHING RETURNING id`,
   sql`SELECT attempt(${one(
