@@ -299,7 +299,6 @@ export const forbiddenOnManaged: readonly string[] = [
   'TRUNCATE kalam_deleted.t1',
   'DROP TABLE kalam_deleted.t1',
   'ALTER TABLE kalam_deleted.t1 DISABLE ROW LEVEL SECURITY',
-  'SELECT _deleted_seq FROM kalam_deleted.t1',
   'CREATE TABLE kalam_deleted.mine (id int)',
   'SET ROLE kalam_sys',
   'SET ROLE kalam_everything',

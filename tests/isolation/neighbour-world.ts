@@ -38,7 +38,8 @@ export async function openNeighbours(): Promise<Neighbours> {
       ask(name, {
         sql: `SELECT id, name, x._deleted FROM list INCLUDE DELETED x ORDER BY 1, 2, 3;
           SELECT id, list_id, parent, title, amount, doc, x._deleted FROM todo INCLUDE DELETED x ORDER BY 1, 2, 3, 4, 5, 6, 7;
-          SELECT note, x._deleted FROM tick INCLUDE DELETED x ORDER BY 1, 2`,
+          SELECT note, x._deleted FROM tick INCLUDE DELETED x ORDER BY 1, 2;
+          SELECT id, note FROM event ORDER BY id`,
       }),
     catalogProbes: async () => {
       const probes = await server.sql(catalogProbes)
@@ -59,6 +60,7 @@ const schema: readonly string[] = [
      parent int REFERENCES todo ON DELETE SET NULL DEFERRABLE,
      UNIQUE (list_id, title))`,
   'CREATE USER TABLE tick (id serial PRIMARY KEY, note text)',
+  "CREATE STREAM TABLE event (id int PRIMARY KEY, note text UNIQUE) TTL '1 hour'",
   'CREATE INDEX todo_title ON todo (title)',
   'CREATE INDEX todo_doc ON todo USING gin (doc)',
   'CREATE INDEX todo_lower ON todo (lower(title))',
