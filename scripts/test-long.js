@@ -12,10 +12,11 @@ const counts = {
   KALAM_TEST_FUZZ_REQUESTS: '100000',
   KALAM_TEST_PROPERTY_FACTOR: '100',
   KALAM_TEST_DIFFERENTIAL_FACTOR: '20',
+  KALAM_TEST_NEIGHBOUR_REQUESTS: '2500',
 }
 const files = [
   ...['tests/crash', 'tests/property', 'tests/fuzz'],
-  'tests/integration/managed-semantics.test.ts',
+  ...['tests/integration/managed-semantics.test.ts', 'tests/isolation/neighbours.test.ts'],
 ]
 /** For tests that bring no deadline of their own: those of properties. */
 const testTimeoutMs = 1_800_000

@@ -11,6 +11,8 @@ import { openNeighbours } from './neighbour-world.js'
 
 const seed = Number(process.env['KALAM_TEST_NEIGHBOUR_SEED'] ?? Date.now() % 2 ** 31)
 const requests = countOf('KALAM_TEST_NEIGHBOUR_REQUESTS', 250)
+/** A server starts in seconds, and answers many requests in one, on a machine that is busy too. */
+const timeoutMs = 120_000 + requests * 500
 const aliceScript = fc.sample(calls('alice'), { seed, numRuns: requests })
 const bobScript = fc.sample(calls('bob'), { seed: seed + 1, numRuns: requests })
 
@@ -80,7 +82,7 @@ describe('what alice is answered', () => {
     console.log(
       `neighbours: ${requests} random requests and ${probes.length} probes twice, in 3 worlds; seed ${seed}`,
     )
-  })
+  }, timeoutMs)
 
   test('is the same, whoever else is there', () => {
     const all = others.map(([where, transcript]) => [
@@ -111,7 +113,7 @@ describe('what alice is answered', () => {
       expect(states, `seed ${seed}`).toContain(state)
   })
 
-  test('bob, too, is answered as if he were alone', async () => {
+  test('bob, too, is answered as if he were alone', { timeout: timeoutMs }, async () => {
     const beside = others[0]?.[1]
     const bobAlone = await live(busy, [])
     expect(differences(bobAlone.bob, beside?.bob ?? []), `seed ${seed}`).toEqual([])
