@@ -44,6 +44,7 @@ const knownTraces: readonly { readonly trace: string; readonly of: RegExp }[] = 
   { trace: 'the shape of a plan follows the size of the whole table', of: /\bEXPLAIN\b/u },
   { trace: 'a sample takes rows by where they lie', of: /\bTABLESAMPLE\b/u },
   { trace: 'twins number the deleted rows of all', of: /\bkalam_deleted\b/u },
+  { trace: 'locks have the number of the virtual transaction', of: /\bpg_lock(s|_status)\b/u },
   { trace: 'rows of temporary tables have transaction numbers', of: /^CREATE TEMP TABLE mine/u },
 ]
 
