@@ -217,6 +217,7 @@ export const probes: readonly string[] = [
   'BEGIN; SELECT pg_current_xact_id_if_assigned(); COMMIT',
   'SELECT age(relfrozenxid) FROM pg_class WHERE oid = $$todo$$::regclass',
   "SELECT age(xmin) FROM pg_class WHERE relname = 'todo'",
+  'SELECT relname, relfrozenxid FROM pg_class ORDER BY 1, 2',
   'SELECT datfrozenxid, age(datfrozenxid) FROM pg_database',
   'CREATE TEMP TABLE mine (id int); SELECT xmin FROM mine',
   'CREATE TEMP TABLE mine AS SELECT 1 AS id; SELECT xmin::text, ctid::text FROM mine',

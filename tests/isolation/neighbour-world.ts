@@ -87,12 +87,13 @@ const schema: readonly string[] = [
 /** Without clocks, dice, and the last values of sequences, a trace that docs/sql.md names. */
 const catalogProbes = `
   SELECT format('SELECT %s', (SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum)
-      FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))
-      || format(' FROM %s x ORDER BY x::text', c.oid::regclass) AS probe
+      FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        AND a.attname !~ 'frozenxid|minmxid' AND has_column_privilege('kalam_user', c.oid, a.attnum, 'select')))
+      || format(' FROM %s x ORDER BY 1', c.oid::regclass) AS probe
     FROM pg_class c
    WHERE c.relkind IN ('r', 'v') AND c.relnamespace IN ('pg_catalog'::regnamespace,
      'information_schema'::regnamespace, 'system'::regnamespace)
-     AND c.relname <> 'pg_sequences'
+     AND c.relname <> 'pg_sequences' AND has_any_column_privilege('kalam_user', c.oid, 'select')
   UNION ALL
   SELECT format('SELECT x::text FROM %s.%I(%s) x ORDER BY 1', p.pronamespace::regnamespace, p.proname,
       CASE p.pronargs WHEN 0 THEN '' ELSE quote_literal('todo') || '::regclass' END)

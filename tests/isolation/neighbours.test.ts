@@ -45,6 +45,11 @@ const knownTraces: readonly { readonly trace: string; readonly of: RegExp }[] = 
   { trace: 'a sample takes rows by where they lie', of: /\bTABLESAMPLE\b/u },
   { trace: 'twins number the deleted rows of all', of: /\bkalam_deleted\b/u },
   { trace: 'locks have the number of the virtual transaction', of: /\bpg_lock(s|_status)\b/u },
+  { trace: 'VACUUM notes transaction numbers', of: /frozenxid|FROM pg_stats x/u },
+  {
+    trace: 'new objects, temporary ones too, are numbered for all',
+    of: /FROM pg_namespace x|\bpg_my_temp_schema\b/u,
+  },
   { trace: 'rows of temporary tables have transaction numbers', of: /^CREATE TEMP TABLE mine/u },
 ]
 
