@@ -151,7 +151,10 @@ async function live(neighbour: Neighbour, script: readonly Call[]): Promise<Tran
       await Promise.all([askBob(neighbour.script[index]), askAlice(script[index])])
     }
     await probeAll()
-    if (script.length > 0) for (const sql of await world.catalogProbes()) await askAlice({ sql })
+    if (script.length > 0) {
+      for (const sql of await world.catalogProbes())
+        alice.push({ call: { sql }, answer: rowsSorted(await world.ask('alice', { sql })) })
+    }
     const everything = {
       alice: await world.everythingOf('alice'),
       bob: await world.everythingOf('bob'),
@@ -160,6 +163,14 @@ async function live(neighbour: Neighbour, script: readonly Call[]): Promise<Tran
   } finally {
     await world.close()
   }
+}
+
+/** Of catalogs, whose rows have no order that every column allows to ask for. */
+function rowsSorted(answer: string): string {
+  const rows = /"rows":(\[.*\]),"row_count"/u.exec(answer)?.[1]
+  if (rows === undefined) return answer
+  const sorted = (JSON.parse(rows) as unknown[]).map((row) => JSON.stringify(row)).sort()
+  return answer.replace(rows, () => `[${sorted.join(',')}]`)
 }
 
 const shownMax = 20
