@@ -72,6 +72,11 @@ export interface Engine {
   /** Ends a unit given to `run`, waiting or running. Nothing happens if it has ended. */
   cancel(unit: Unit): void
   openSession(options?: SessionOptions): Session
+  /**
+   * Calls back after answers have come that may tell of a commit, and after each start. A unit given
+   * to `run` from then on sees what was committed. Returns the function that ends it.
+   */
+  onCommit(listener: () => void): () => void
   /** Grows by one with each restart; prepared statements and sessions of an older generation are gone. */
   readonly generation: number
   readonly status: EngineStatus

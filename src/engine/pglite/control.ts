@@ -23,7 +23,9 @@ const word = {
   units: 6,
   /** Pages of 64 KiB that PGlite's memory has. */
   memoryPages: 7,
-  count: 8,
+  /** Writes of WAL, modulo 2^32; unlike its size this only grows. */
+  walWrites: 8,
+  count: 9,
 } as const
 
 const slotWaiting = 0
@@ -111,6 +113,12 @@ export class Control {
 
   addWalBytes(bytes: number): void {
     Atomics.add(this.#words, word.walKib, Math.ceil(bytes / 1024))
+    Atomics.add(this.#words, word.walWrites, 1)
+  }
+
+  /** Changes whenever WAL is written, and a commit writes WAL. */
+  get walWrites(): number {
+    return Atomics.load(this.#words, word.walWrites)
   }
 
   walBytes(): number {

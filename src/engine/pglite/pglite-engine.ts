@@ -87,6 +87,7 @@ export class PGliteEngine implements Engine {
   readonly #options: PGliteEngineOptions
   readonly #pending = new Map<number, PendingUnit>()
   readonly #restartedAt: number[] = []
+  readonly #commitListeners = new Set<() => void>()
   #lock: FolderLock | undefined
   #database = ''
   #link: WorkerLink | undefined
@@ -158,6 +159,11 @@ export class PGliteEngine implements Engine {
       idleMs: options.idleMs ?? this.#options.idleTransactionTimeoutMs,
       leavesState: options.leavesState ?? true,
     })
+  }
+
+  onCommit(listener: () => void): () => void {
+    this.#commitListeners.add(listener)
+    return () => this.#commitListeners.delete(listener)
   }
 
   close(): Promise<void> {
@@ -410,6 +416,7 @@ export class PGliteEngine implements Engine {
         died: (cause) => {
           if (this.#status.kind === 'ready') void this.#restart(cause)
         },
+        committed: () => this.#tellOfCommit(),
         synced: (micros, units) => options.metrics.walSynced({ seconds: micros / 1e6, units }),
         checkpointed: (checkpoint) => this.#checkpointed(checkpoint),
         stderr: (line) => log.debug('PostgreSQL said', { line }),
@@ -425,6 +432,12 @@ export class PGliteEngine implements Engine {
     this.#generation += 1
     this.#status = { kind: 'ready' }
     for (const pending of this.#waitingForEngine.splice(0)) this.#dispatch(pending)
+    // The engine before it may have committed what it could not answer any more.
+    this.#tellOfCommit()
+  }
+
+  #tellOfCommit(): void {
+    for (const listener of this.#commitListeners) listener()
   }
 
   #checkpointed({ seconds, walBytes, failure }: Checkpoint): void {

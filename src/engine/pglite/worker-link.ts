@@ -21,6 +21,8 @@ export interface WorkerLinkEvents {
   /** A group commit: how long its sync took and how many units it made durable. */
   synced(micros: number, units: number): void
   checkpointed(checkpoint: Checkpoint): void
+  /** Answers have come, and WAL was written since answers came before: there may be a commit among them. */
+  committed(): void
   died(cause: string): void
   stderr(line: string): void
 }
@@ -34,6 +36,7 @@ export class WorkerLink {
   readonly #events: WorkerLinkEvents
   readonly #freeSlots: number[] = Array.from({ length: unitSlots }, (_, slot) => slot)
   #outgoing: PendingUnit[] = []
+  #walWrites = 0
   #cancelFlags: CancelFlags | undefined
   #isDead = false
   #opened: { resolve: () => void; reject: (cause: Error) => void } | undefined
@@ -153,6 +156,7 @@ export class WorkerLink {
         this.#replies(message.heads, message.bytes)
         if (message.syncMicros !== undefined)
           this.#events.synced(message.syncMicros, message.heads.length / replyHeadFields)
+        this.#tellOfCommit()
         break
       case 'checkpoint':
         this.#events.checkpointed(message.checkpoint)
@@ -179,6 +183,17 @@ export class WorkerLink {
       const reply = bytes.subarray(offset, offset + (heads[at + 3] ?? 0))
       this.#events.replied(heads[at] ?? 0, heads[at + 1] as Outcome, reply)
     }
+  }
+
+  /**
+   * The count may run ahead of the answers that are here. A listener that then asks the engine is
+   * answered after the unit that wrote, and its answer is held until that is durable.
+   */
+  #tellOfCommit(): void {
+    const { walWrites } = this.control
+    if (walWrites === this.#walWrites) return
+    this.#walWrites = walWrites
+    this.#events.committed()
   }
 
   #die(cause: string): void {
