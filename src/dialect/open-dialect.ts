@@ -3,6 +3,8 @@ import { LRUCache } from 'lru-cache'
 import { DbError } from '../errors.js'
 import { splitStatements } from '../protocol/sql-text.js'
 import { positionAfter, positionAt, textStart } from '../protocol/text-position.js'
+import { analyseLive, type LiveAnalysis } from './live-analysis.js'
+import { liveRefusal, type LiveRefusal } from './live-refusal.js'
 import { planStatement } from './plan-statement.js'
 import type { ComposedText } from './compose-text.js'
 import type { Plan, PlanContext, SqlPlan } from './plan.js'
@@ -13,6 +15,7 @@ import {
   type Rewriting,
 } from './rewrite/rewrite-statement.js'
 import type { Source } from './source.js'
+import { onlyStatement } from './syntax-tree.js'
 
 export interface DialectOptions {
   /** Most texts kept with their plans; 0 keeps none. */
@@ -35,6 +38,8 @@ export interface Dialect {
    * before it. Errors: STATEMENT_REFUSED and SYNTAX_ERROR, in the caller's text.
    */
   rewrite(plan: SqlPlan, context: Omit<RewriteContext, 'parser'>, base: ComposedText): Rewriting
+  /** What a query that is to be live reads. Errors: SYNTAX_ERROR, OUT_OF_RESOURCES, UNAVAILABLE. */
+  analyseLive(sql: string): LiveAnalysis | LiveRefusal
 }
 
 /** Loads PostgreSQL's grammar; takes some 50 ms. */
@@ -51,6 +56,22 @@ export async function openDialect(options: DialectOptions): Promise<Dialect> {
       return plans
     },
     rewrite: (plan, context, base) => rewriteStatement(plan, { parser, ...context }, base),
+    analyseLive: (sql) => analyseText(sql, parser),
+  }
+}
+
+/** The text is PostgreSQL's own or went through `planStatements`: it parses, unless it nests too deeply. */
+function analyseText(sql: string, parser: PostgresParser): LiveAnalysis | LiveRefusal {
+  const outcome = parser.parse(sql)
+  switch (outcome.kind) {
+    case 'parsed': {
+      const root = onlyStatement(outcome.result.stmts)?.node
+      return root === undefined ? liveRefusal('a live query is one SELECT') : analyseLive(root)
+    }
+    case 'refused':
+      throw new DbError('SYNTAX_ERROR', outcome.message)
+    case 'too-deep':
+      throw new DbError('OUT_OF_RESOURCES', 'the statement nests too deeply', { sqlState: '54001' })
   }
 }
 

@@ -1,0 +1,305 @@
+/**
+ * What a query that is to be live reads and calls, and whether single changes of its one table
+ * tell what happens to its result. Pure: names are as written, the catalog is asked by `live`.
+ */
+import type { Node, RangeVar, SelectStmt } from 'libpg-query'
+import {
+  conditionsOf,
+  readColumn,
+  readPredicate,
+  type ColumnTerm,
+  type Condition,
+  type Predicate,
+} from './live-predicate.js'
+import { liveRefusal, type LiveRefusal } from './live-refusal.js'
+import { fieldsOf, stringsOf, type Fields } from './syntax-tree.js'
+
+export interface LiveAnalysis {
+  readonly kind: 'analysed'
+  /** Tables and views in it, each as often as it is named; CTEs are not among them. */
+  readonly relations: readonly RelationUse[]
+  readonly calls: readonly FunctionCall[]
+  /** Its answer depends on who asks: `current_user`. */
+  readonly usesIdentity: boolean
+  /** Its rows have an order: ORDER BY at the top. */
+  readonly ordered: boolean
+  /** Equalities that every row of its result fulfils. */
+  readonly conditions: readonly Condition[]
+  /** It reads one table once, and rows of the result are rows of the table. */
+  readonly single: SingleTable | undefined
+}
+
+export interface RelationUse {
+  readonly schema: string | undefined
+  readonly name: string
+  /** What columns are qualified with: the alias, else the name. */
+  readonly alias: string
+  readonly byte: number | undefined
+}
+
+export interface FunctionCall {
+  readonly schema: string | undefined
+  readonly name: string
+  readonly argumentCount: number
+  readonly byte: number | undefined
+}
+
+export interface SingleTable {
+  readonly relation: RelationUse
+  readonly targets: readonly Target[]
+  /** Undefined without a WHERE. */
+  readonly where: Predicate | undefined
+  /** Byte offset of the table in the text, where it is to be replaced. */
+  readonly byte: number
+  /** The table has another name in the query than its own. */
+  readonly hasAlias: boolean
+  /** No ORDER BY or LIMIT: a row is in the result or not, whatever others do. */
+  readonly followable: boolean
+}
+
+export type Target =
+  /** `*` or `t.*`. */
+  | { readonly kind: 'all' }
+  | { readonly kind: 'column'; readonly column: ColumnTerm }
+  | { readonly kind: 'expression' }
+
+/** Reads a SELECT's tree, or says why it cannot be live. */
+export function analyseLive(root: Node): LiveAnalysis | LiveRefusal {
+  const select = fieldsOf(root, 'SelectStmt')
+  if (select === undefined) return liveRefusal('only a SELECT can be live')
+  const found = surveyLive(root)
+  if (found.refusal !== undefined) return found.refusal
+  const { relations, calls, usesIdentity, isCompound } = found
+  const predicate = select.whereClause && readPredicate(select.whereClause)
+  const isPlain = !isCompound && select.withClause === undefined && isSimple(select)
+  return {
+    kind: 'analysed',
+    ...{ relations, calls, usesIdentity },
+    ordered: select.sortClause !== undefined,
+    conditions: isPlain && predicate !== undefined ? conditionsOf(predicate) : [],
+    single: isPlain ? singleTable(select, relations, predicate) : undefined,
+  }
+}
+
+function isSimple({ op, valuesLists }: SelectStmt): boolean {
+  return (op ?? 'SETOP_NONE') === 'SETOP_NONE' && valuesLists === undefined
+}
+
+function singleTable(
+  select: SelectStmt,
+  relations: readonly RelationUse[],
+  where: Predicate | undefined,
+): SingleTable | undefined {
+  const [relation, another] = relations
+  const [from, anotherFrom] = select.fromClause ?? []
+  const table = fieldsOf(from, 'RangeVar')
+  if (relation === undefined || another !== undefined || anotherFrom !== undefined) return undefined
+  if (table?.location === undefined || table.inh !== true || groups(select)) return undefined
+  if (table.alias?.colnames !== undefined) return undefined
+  const isWindow = [select.sortClause, select.limitCount, select.limitOffset].some(
+    (clause) => clause !== undefined,
+  )
+  return {
+    relation,
+    targets: (select.targetList ?? []).map(readTarget),
+    where,
+    byte: table.location,
+    hasAlias: table.alias !== undefined,
+    followable: !isWindow,
+  }
+}
+
+/** A row of its result is not one row of a table. */
+function groups(select: SelectStmt): boolean {
+  const { distinctClause, groupClause, havingClause, windowClause } = select
+  return [distinctClause, groupClause, havingClause, windowClause].some(
+    (clause) => clause !== undefined,
+  )
+}
+
+function readTarget(node: Node): Target {
+  const column = fieldsOf(fieldsOf(node, 'ResTarget')?.val, 'ColumnRef')
+  if (column === undefined) return { kind: 'expression' }
+  if (isStar(column.fields?.at(-1)) && (column.fields?.length ?? 0) <= 2) return { kind: 'all' }
+  const term = readColumn(column)
+  return term === undefined ? { kind: 'expression' } : { kind: 'column', column: term }
+}
+
+function isStar(node: Node | undefined): boolean {
+  return fieldsOf(node, 'A_Star') !== undefined
+}
+
+interface LiveSurvey {
+  readonly relations: RelationUse[]
+  readonly calls: FunctionCall[]
+  usesIdentity: boolean
+  /** A row of its result may come of several rows of a table. */
+  isCompound: boolean
+  refusal: LiveRefusal | undefined
+}
+
+/** Names of CTEs that can be seen from a place in the tree. */
+type Visible = ReadonlySet<string>
+
+interface Visit {
+  readonly value: object
+  readonly visible: Visible
+}
+
+/** Not recursive: trees are as deep as a caller's expression is long. */
+function surveyLive(root: Node): LiveSurvey {
+  const survey: LiveSurvey = {
+    ...{ relations: [], calls: [], usesIdentity: false, isCompound: false },
+    refusal: undefined,
+  }
+  const pending: Visit[] = [{ value: root, visible: new Set() }]
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const { value, visible } = next
+    if (Array.isArray(value)) {
+      // From the last, because the stack gives the last first: relations stay in their order.
+      for (let index = value.length - 1; index >= 0; index--) push(pending, value[index], visible)
+    } else visitObject(value as Readonly<Record<string, unknown>>, visible, { survey, pending })
+  }
+  return survey
+}
+
+function push(pending: Visit[], value: unknown, visible: Visible): void {
+  if (typeof value === 'object' && value !== null) pending.push({ value, visible })
+}
+
+function visitObject(
+  fields: Readonly<Record<string, unknown>>,
+  visible: Visible,
+  { survey, pending }: { readonly survey: LiveSurvey; readonly pending: Visit[] },
+): void {
+  const within = withCtes(fields, visible, pending)
+  for (const key of Object.keys(fields).reverse()) {
+    const value = fields[key]
+    if (key === 'withClause' || typeof value !== 'object' || value === null) continue
+    if (!Array.isArray(value)) note(key, value, within, survey)
+    push(pending, value, within)
+  }
+}
+
+/** The CTEs of a WITH see those before them; a recursive one itself and all. */
+function withCtes(
+  fields: Readonly<Record<string, unknown>>,
+  visible: Visible,
+  pending: Visit[],
+): Visible {
+  // The field of this name is a WithClause wherever it occurs.
+  const clause = fields['withClause'] as Fields<'WithClause'> | undefined
+  if (clause === undefined) return visible
+  const names = (clause.ctes ?? []).map((cte) => fieldsOf(cte, 'CommonTableExpr')?.ctename ?? '')
+  const all = new Set([...visible, ...names])
+  for (const [index, cte] of (clause.ctes ?? []).entries()) {
+    const before = new Set([...visible, ...names.slice(0, index)])
+    push(pending, cte, clause.recursive === true ? all : before)
+  }
+  return all
+}
+
+const writes = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
+
+/** Every named part of the tree. The casts below: a key names the type of its value. */
+function note(key: string, value: object, visible: Visible, survey: LiveSurvey): void {
+  const refuse = (message: string, byte?: number): void => {
+    survey.refusal ??= liveRefusal(message, byte)
+  }
+  switch (key) {
+    case 'RangeVar':
+      noteRelation(value as RangeVar, visible, survey)
+      break
+    case 'FuncCall':
+      survey.calls.push(functionCall(value as Fields<'FuncCall'>))
+      noteClock(value as Fields<'FuncCall'>, survey)
+      break
+    case 'SQLValueFunction':
+      noteValueFunction(value as Fields<'SQLValueFunction'>, survey)
+      break
+    case 'TypeCast':
+      noteCast(value as Fields<'TypeCast'>, survey)
+      break
+    case 'SubLink':
+    case 'RangeSubselect':
+    // The two aggregates with a syntax of their own.
+    case 'JsonArrayAgg':
+    case 'JsonObjectAgg':
+      survey.isCompound = true
+      break
+    case 'RangeTableSample':
+      refuse('TABLESAMPLE cannot be live: each look takes other rows')
+      break
+    case 'LockingClause':
+      refuse('FOR UPDATE and FOR SHARE cannot be live: a live query holds no locks')
+      break
+    case 'intoClause':
+    case 'IntoClause':
+      refuse('SELECT INTO cannot be live: it makes a table')
+      break
+    default:
+      if (writes.has(key)) refuse('a query that changes rows cannot be live')
+  }
+}
+
+function noteRelation(table: RangeVar, visible: Visible, survey: LiveSurvey): void {
+  const { schemaname: schema, relname: name = '', location: byte } = table
+  if (schema === undefined && visible.has(name)) {
+    // A CTE is a sub-query with a name.
+    survey.isCompound = true
+    return
+  }
+  survey.relations.push({ schema, name, alias: table.alias?.aliasname ?? name, byte })
+}
+
+function functionCall({ funcname, args, location }: Fields<'FuncCall'>): FunctionCall {
+  const names = stringsOf(funcname)
+  return {
+    schema: names.length > 1 ? names.at(-2) : undefined,
+    name: names.at(-1) ?? '',
+    argumentCount: args?.length ?? 0,
+    byte: location,
+  }
+}
+
+const clockFunctions = new Set([
+  ...['now', 'transaction_timestamp', 'statement_timestamp', 'clock_timestamp', 'timeofday'],
+])
+
+function noteClock(call: Fields<'FuncCall'>, survey: LiveSurvey): void {
+  const { schema, name, argumentCount } = functionCall(call)
+  if (schema !== undefined && schema !== 'pg_catalog') return
+  // age(timestamp) counts from today.
+  const isClock = clockFunctions.has(name) || (name === 'age' && argumentCount === 1)
+  if (isClock) survey.refusal ??= clockRefusal(`${name}()`, call.location)
+}
+
+const identityFunctions = /^SVFOP_(?:CURRENT_ROLE|CURRENT_USER|USER|SESSION_USER)$/
+const clockValues = /^SVFOP_(?:CURRENT_DATE|CURRENT_TIME|LOCALTIME)/
+
+function noteValueFunction({ op, location }: Fields<'SQLValueFunction'>, survey: LiveSurvey): void {
+  if (op === undefined) return
+  if (identityFunctions.test(op)) survey.usesIdentity = true
+  if (!clockValues.test(op)) return
+  const name = op.slice('SVFOP_'.length).replace(/_N$/, '')
+  survey.refusal ??= clockRefusal(name, location)
+}
+
+const clockWords = /^\s*(?:now|today|tomorrow|yesterday)\b/i
+const timeTypes = /^(?:date|time|timetz|timestamp|timestamptz)$/
+
+/** `'now'::timestamptz` and its like. */
+function noteCast({ arg, typeName, location }: Fields<'TypeCast'>, survey: LiveSurvey): void {
+  const text = fieldsOf(arg, 'A_Const')?.sval?.sval ?? ''
+  const type = stringsOf(typeName?.names).at(-1) ?? ''
+  if (timeTypes.test(type) && clockWords.test(text))
+    survey.refusal ??= clockRefusal(`'${text.trim()}'`, location)
+}
+
+function clockRefusal(name: string, byte: number | undefined): LiveRefusal {
+  return liveRefusal(
+    `${name} cannot be live: its answer changes with the clock, which no change tells of`,
+    byte,
+    'Pass the time as a parameter, and subscribe again when it has to move.',
+  )
+}
