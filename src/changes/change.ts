@@ -1,0 +1,70 @@
+import type { Sequence } from './sequence.js'
+
+/**
+ * `I`, `U`, `D`: a row. `S`: the table's columns or key are new from here on. `X`: the table is
+ * gone. `G`: some right was granted or revoked.
+ */
+export type ChangeKind = 'I' | 'U' | 'D' | 'S' | 'X' | 'G'
+
+/** A row as it was: PostgreSQL's text of each column in the order of the table, the system's left out. */
+export type Image = readonly (string | null)[]
+
+/** A committed change, as the log has it. */
+export class Change {
+  readonly sequence: Sequence
+  /** 0 for G. */
+  readonly tableId: number
+  /** Of the table's columns; see `kalam.tables`. */
+  readonly version: number
+  readonly kind: ChangeKind
+  /** Whose row it is; null for tables that are not kept per user. */
+  readonly owner: string | null
+  readonly #oldText: string | null
+  readonly #newText: string | null
+  #old: Image | undefined
+  #new: Image | undefined
+
+  constructor(row: {
+    readonly sequence: Sequence
+    readonly tableId: number
+    readonly version: number
+    readonly kind: ChangeKind
+    readonly owner: string | null
+    readonly old: string | null
+    readonly new: string | null
+  }) {
+    this.sequence = row.sequence
+    this.tableId = row.tableId
+    this.version = row.version
+    this.kind = row.kind
+    this.owner = row.owner
+    this.#oldText = row.old
+    this.#newText = row.new
+  }
+
+  /** The row before; undefined for an insert. */
+  get old(): Image | undefined {
+    if (this.#oldText !== null) this.#old ??= readImage(this.#oldText)
+    return this.#old
+  }
+
+  /** The row after; undefined for a delete. */
+  get new(): Image | undefined {
+    if (this.#newText !== null) this.#new ??= readImage(this.#newText)
+    return this.#new
+  }
+}
+
+/** The log's triggers wrote it: a list of texts and nulls. */
+function readImage(text: string): Image {
+  return JSON.parse(text) as Image
+}
+
+/** Changes in the order of their commits. */
+export interface ChangeBatch {
+  readonly changes: readonly Change[]
+  /** All up to here were read, whether there is a change of this number or not. */
+  readonly position: Sequence
+  /** There were no more when it was read. */
+  readonly complete: boolean
+}
