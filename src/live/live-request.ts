@@ -1,0 +1,51 @@
+import type { Identity } from '../engine/engine.js'
+import type { TextValue } from '../engine/frontend-messages.js'
+import type { RawResult } from '../engine/statement.js'
+import type { ResultColumn } from '../protocol/type-info.js'
+import type { Column } from '../engine/statement.js'
+
+/** A query that is to be live: checked, and ready to run as its caller. */
+export interface LiveRequest {
+  /** As it runs. */
+  readonly text: string
+  /** As the caller wrote it. */
+  readonly sql: string
+  readonly parameterCount: number
+  /** Tells requests with other parameters apart. */
+  readonly parameterKey: string
+  /** The parameters in the text that PostgreSQL reads for their types. */
+  readonly encode: (typeOids: readonly number[]) => readonly TextValue[]
+  readonly identity: Identity
+  readonly userName: string
+  /** As SQL, and its schemas by name. */
+  readonly searchPath: string
+  readonly schemas: readonly string[]
+  readonly from: string | undefined
+  readonly fromId: string | undefined
+}
+
+/** Runs statements as callers; the door to the engine for all of this room. */
+export interface LiveRunner {
+  /** Sends the statement before it returns, if it was run before. Errors: any of the engine. */
+  run(statement: LiveStatement): Promise<RawResult>
+  /** Several statements with the engine held: nothing happens between them. */
+  runTogether<T>(work: (runner: HeldRunner) => Promise<T>): Promise<T>
+  columnsOf(columns: readonly Column[]): Promise<readonly ResultColumn[]>
+}
+
+export interface HeldRunner {
+  run(statement: LiveStatement): Promise<RawResult>
+  /** The log's position, in the same hold. */
+  position(): Promise<number>
+}
+
+export interface LiveStatement {
+  readonly text: string
+  readonly parameterCount: number
+  readonly encode: LiveRequest['encode']
+  readonly identity: Identity
+  readonly searchPath: string
+  readonly replyBytesMax: number
+  /** It comes once: it takes the place of no prepared statement. */
+  readonly once?: boolean
+}

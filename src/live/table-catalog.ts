@@ -1,0 +1,175 @@
+/** What the catalog knows of the tables, views and functions that a live query names. */
+import type { FunctionCall, RelationUse } from '../dialect/live-analysis.js'
+import type { QueryRunner } from '../engine/queries.js'
+import type { TextValue } from '../engine/frontend-messages.js'
+
+export type TableKind = 'user' | 'shared' | 'stream' | 'plain'
+
+/** A relation as the catalog has it. */
+export interface Relation {
+  readonly oid: number
+  readonly schema: string
+  readonly name: string
+  /** pg_class.relkind: `r` for tables, `v` for views. */
+  readonly relkind: string
+  readonly isTemporary: boolean
+  /** Row security of an admin's making: what callers see is not known from the row alone. */
+  readonly hasOwnPolicies: boolean
+  readonly hasRowSecurity: boolean
+  /** A partition, a parent, a child. */
+  readonly inherits: boolean
+  /** Undefined if its changes are not logged. */
+  readonly logged: LoggedTable | undefined
+  readonly columns: readonly TableColumn[]
+  /** Names of the primary key's columns; none without one. */
+  readonly key: readonly string[]
+  /** A view's query, names qualified; empty for tables. */
+  readonly definition: string
+}
+
+export interface LoggedTable {
+  readonly id: number
+  readonly kind: TableKind
+  readonly version: number
+  /** The change after which images are of this version. */
+  readonly since: number
+  /** The relation holds the deleted rows of that table. */
+  readonly isTwin: boolean
+}
+
+export interface TableColumn {
+  readonly name: string
+  /** Domains are seen through. */
+  readonly typeOid: number
+  /** The type as SQL, modifier and collation included. */
+  readonly declared: string
+  /** Equal texts are the same bytes. */
+  readonly isDeterministic: boolean
+}
+
+/** A function that a call may mean. */
+export interface KnownFunction {
+  readonly schema: string
+  readonly name: string
+  /** `i`, `s`, `v`. */
+  readonly volatility: string
+  /** Gives one value for one row: no aggregate, no window function, no set. */
+  readonly isScalar: boolean
+}
+
+export interface Lookup {
+  /** Schemas in which unqualified names are looked up, pg_catalog first. */
+  readonly schemas: readonly string[]
+  readonly roleOid: number
+}
+
+export class TableCatalog {
+  readonly #queries: QueryRunner
+
+  constructor(queries: QueryRunner) {
+    this.#queries = queries
+  }
+
+  /** Undefined if there is none, or none that the role can reach. */
+  async relation(use: RelationUse, lookup: Lookup): Promise<Relation | undefined> {
+    const schemas = use.schema === undefined ? lookup.schemas : [use.schema]
+    const { rows } = await this.#queries.query(selectRelation, [
+      use.name,
+      JSON.stringify(schemas),
+      String(lookup.roleOid),
+    ])
+    const [row] = rows
+    return row && relationOf(row)
+  }
+
+  /** All functions that the call may mean. */
+  async functions(call: FunctionCall, lookup: Lookup): Promise<readonly KnownFunction[]> {
+    const schemas = call.schema === undefined ? lookup.schemas : [call.schema]
+    const { rows } = await this.#queries.query(selectFunctions, [
+      call.name,
+      JSON.stringify(schemas),
+      String(call.argumentCount),
+    ])
+    return rows.map(([schema, name, volatility, isScalar]) => ({
+      schema: schema ?? '',
+      name: name ?? '',
+      volatility: volatility ?? 'v',
+      isScalar: isScalar === 't',
+    }))
+  }
+
+  /** Lets a plain table's changes be logged from now on. */
+  async watch(relation: Relation): Promise<void> {
+    await this.#queries.query('select kalam.watch($1::oid::regclass)', [String(relation.oid)])
+  }
+}
+
+const selectRelation = `
+  select c.oid::int8, n.nspname, c.relname, c.relkind, c.relpersistence = 't',
+         exists (select from pg_policy p where p.polrelid = c.oid and p.polname !~ '^kalam_'),
+         c.relrowsecurity,
+         exists (select from pg_inherits i where c.oid in (i.inhparent, i.inhrelid)),
+         t.id, t.kind, t.version, t.version_since, t.twin = c.oid,
+         (select json_agg(json_build_array(k.name, k.type::int8, k.declared,
+                   coalesce(l.collisdeterministic, true)) order by k.num)
+            from kalam.columns_of(c.oid) k
+            join pg_attribute a on a.attrelid = c.oid and a.attnum = k.num
+            left join pg_collation l on l.oid = a.attcollation)::text,
+         to_json(kalam.key_of(c.oid))::text,
+         case c.relkind when 'v' then pg_get_viewdef(c.oid) else '' end
+    from json_array_elements_text($2::json) with ordinality s (name, place)
+    join pg_namespace n on n.nspname = s.name
+     and (has_schema_privilege($3::oid, n.oid, 'usage') or n.nspname = 'pg_catalog')
+    join pg_class c on c.relnamespace = n.oid and c.relname = $1
+    left join kalam.tables t on t.tab = c.oid or t.twin = c.oid
+   where c.relkind in ('r', 'v', 'm', 'f', 'p', 'S')
+   order by s.place limit 1`
+
+const selectFunctions = `
+  select n.nspname, p.proname, p.provolatile, p.prokind = 'f' and not p.proretset
+    from json_array_elements_text($2::json) s (name)
+    join pg_namespace n on n.nspname = s.name
+    join pg_proc p on p.pronamespace = n.oid and p.proname = $1
+   where (p.pronargs >= $3::int and p.pronargs - p.pronargdefaults <= $3::int)
+      or p.provariadic <> 0 or p.prokind = 'a'`
+
+function relationOf(row: readonly TextValue[]): Relation {
+  const [oid, schema, name, relkind, temporary, policies, security, inherits] = row
+  const [id, kind, version, since, isTwin, columns, key, definition] = row.slice(8)
+  return {
+    oid: Number(oid),
+    schema: schema ?? '',
+    name: name ?? '',
+    relkind: relkind ?? '',
+    isTemporary: temporary === 't',
+    hasOwnPolicies: policies === 't',
+    hasRowSecurity: security === 't',
+    inherits: inherits === 't',
+    logged:
+      typeof id === 'string'
+        ? {
+            id: Number(id),
+            // The column's check allows no other.
+            kind: kind as TableKind,
+            version: Number(version),
+            since: Number(since),
+            isTwin: isTwin === 't',
+          }
+        : undefined,
+    columns: columnsOf(columns ?? '[]'),
+    // The query above makes it.
+    key: (JSON.parse(key ?? '[]') as readonly string[] | null) ?? [],
+    definition: definition ?? '',
+  }
+}
+
+/** The query above makes it: name, type, declaration, determinism. */
+function columnsOf(text: string): readonly TableColumn[] {
+  const rows = JSON.parse(text) as readonly (readonly [string, number, string, boolean])[]
+  return rows.map(([name, typeOid, declared, isDeterministic]) => ({
+    name,
+    typeOid,
+    declared,
+    isDeterministic,
+  }))
+}
