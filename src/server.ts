@@ -9,6 +9,7 @@ import { forgetOld } from './catalog/retention.js'
 import { writeSettings } from './catalog/settings-table.js'
 import { TableShapeStore } from './catalog/table-shapes.js'
 import { Users } from './catalog/users.js'
+import { ChangeLog } from './changes/change-log.js'
 import { describeConfig } from './config/describe-config.js'
 import type { LoadedConfig } from './config/load-config.js'
 import type { Config } from './config/settings.js'
@@ -16,15 +17,18 @@ import { ColumnTypes } from './database/column-types.js'
 import { StatementComposer } from './database/compose-statement.js'
 import type { Database } from './database/database.js'
 import { createDatabase } from './database/open-database.js'
+import { liveRunner } from './database/live-requests.js'
 import { createStatementLog } from './database/statement-log.js'
 import type { RunnerRooms } from './database/statement-runner.js'
-import { openDialect } from './dialect/open-dialect.js'
+import { openDialect, type Dialect } from './dialect/open-dialect.js'
 import { openEngine } from './engine/open-engine.js'
 import type { PGliteEngine } from './engine/pglite/pglite-engine.js'
 import { Queries } from './engine/queries.js'
 import { Statements } from './engine/statements.js'
 import { startUpkeep } from './engine/upkeep.js'
 import { openHttp } from './http/open-http.js'
+import { LiveQueries } from './live/live-queries.js'
+import { TableCatalog } from './live/table-catalog.js'
 import { createLog, type Log } from './telemetry/log.js'
 import { createMetrics, type Metrics } from './telemetry/metrics.js'
 
@@ -44,6 +48,8 @@ export interface Server {
   readonly port: number
   /** False if no key has been made yet. */
   readonly hasKeys: boolean
+  /** What the doors call, for code that embeds the server. */
+  readonly database: Database
   /** Lets running requests end, makes everything durable, frees the data folder. Safe twice. */
   close(): Promise<void>
 }
@@ -114,6 +120,7 @@ async function start(
     url: urlOf(config, http.port),
     port: http.port,
     hasKeys: await hasKeys(queries),
+    database,
     close: closeAll,
   }
 }
@@ -150,9 +157,10 @@ async function buildDatabase(parts: {
       tables.forget()
     },
   }
+  const live = openLive({ config, rooms, dialect, log, metrics })
+  metrics.watchLive(() => live.figures)
   return createDatabase({
-    rooms,
-    dialect,
+    ...{ rooms, dialect, live },
     callers: new Callers(users, {
       now: Date.now,
       keysMax: config.auth.key_cache_entries,
@@ -175,6 +183,48 @@ async function buildDatabase(parts: {
 async function roleOid(queries: Queries, name: string): Promise<number> {
   const { rows } = await queries.query('select oid from pg_roles where rolname = $1', [name])
   return Number(rows[0]?.[0])
+}
+
+function openLive(parts: {
+  readonly config: Config
+  readonly rooms: RunnerRooms
+  readonly dialect: Dialect
+  readonly log: Log
+  readonly metrics: Metrics
+}): LiveQueries {
+  const { config, rooms, dialect, log, metrics } = parts
+  const { live, engine } = config
+  return new LiveQueries({
+    ...{ metrics, engine: rooms.engine, catalog: new TableCatalog(rooms.queries) },
+    log: new ChangeLog(rooms.queries, { rowsMax: live.read_changes_max, bytes: live.read_bytes }),
+    runner: liveRunner({
+      ...rooms,
+      timeoutMs: engine.statement_timeout_ms,
+      waitMs: engine.lease_wait_ms,
+    }),
+    analyse: (sql) => dialect.analyseLive(sql),
+    settings: {
+      queriesMax: live.queries_max,
+      queriesPerUserMax: live.queries_per_user_max,
+      evaluationsAtOnce: live.evaluations_at_once,
+      evaluationSharePercent: live.evaluation_share_percent,
+      resultBytesMax: live.result_bytes_max,
+      pieceBytes: live.piece_bytes,
+      heldChangesMax: live.held_changes_max,
+    },
+    newId: () => randomBytes(liveIdBytes).toString('hex'),
+    now: Date.now,
+    clock: () => performance.now(),
+    pause,
+    onBug: (cause) => log.error('a live query failed', { cause: String(cause) }),
+  })
+}
+
+const liveIdBytes = 8
+
+/** Keeps no process alive. */
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref())
 }
 
 /** Longer statements carry data: they come once. In UTF-16 units. */

@@ -49,7 +49,7 @@ export class ChangeLog {
     return sequenceOf(rows[0]?.[0])
   }
 
-  /** Changes after `position`, of one table or of all; markers of rights always. */
+  /** Changes after `position`; with `tableId` those of other tables come without their rows. */
   async readAfter(position: Sequence, tableId?: number): Promise<ChangeBatch> {
     for (let rows = this.#rows(); ; rows = Math.ceil(rows / growth)) {
       try {
@@ -62,17 +62,11 @@ export class ChangeLog {
   }
 
   async #read(position: Sequence, max: number, tableId: number | undefined): Promise<ChangeBatch> {
-    const { rows } =
-      tableId === undefined
-        ? await this.#queries.query('select * from kalam.changes_after($1, $2)', [
-            String(position),
-            String(max),
-          ])
-        : await this.#queries.query('select * from kalam.changes_of_after($1, $2, $3)', [
-            String(position),
-            String(max),
-            String(tableId),
-          ])
+    const { rows } = await this.#queries.query('select * from kalam.changes_after($1, $2, $3)', [
+      String(position),
+      String(max),
+      tableId === undefined ? null : String(tableId),
+    ])
     const changes = rows.map(changeOf)
     this.#learn(rows)
     const complete = changes.length < max

@@ -336,6 +336,75 @@ export const sections = {
       }),
     },
   },
+  live: {
+    description: 'Live queries.',
+    settings: {
+      queries_max: integer({
+        default: 100_000,
+        min: 1,
+        max: 10_000_000,
+        unit: 'queries',
+        description: 'Live queries that may be open; one more ends with LIVE_LIMIT.',
+      }),
+      queries_per_user_max: integer({
+        default: 10_000,
+        min: 1,
+        max: 10_000_000,
+        unit: 'queries',
+        description: 'Live queries that one user may have open.',
+      }),
+      result_bytes_max: integer({
+        default: 16 * MiB,
+        min: 1 * KiB,
+        max: 256 * MiB,
+        unit: 'bytes',
+        description:
+          'Largest result of a re-evaluated query, which is kept to compare the next one with.',
+      }),
+      piece_bytes: integer({
+        default: 1 * MiB,
+        min: 1 * KiB,
+        max: 64 * MiB,
+        unit: 'bytes',
+        description: 'Bytes of the first rows that are sent at a time.',
+      }),
+      evaluations_at_once: integer({
+        default: 64,
+        min: 1,
+        max: 1_000,
+        unit: 'queries',
+        description: 'Queries that are re-evaluated in one go.',
+      }),
+      evaluation_share_percent: integer({
+        default: 50,
+        min: 1,
+        max: 100,
+        unit: 'percent',
+        description: 'Most of the time that re-evaluating one query may take.',
+      }),
+      held_changes_max: integer({
+        default: 10_000,
+        min: 1,
+        max: 1_000_000,
+        unit: 'changes',
+        description: 'Changes that wait for PostgreSQL to judge them; past it the log waits.',
+      }),
+      read_changes_max: integer({
+        default: 1_000,
+        min: 1,
+        max: 100_000,
+        unit: 'changes',
+        description: 'Changes that are read from the log at a time.',
+      }),
+      read_bytes: integer({
+        default: 4 * MiB,
+        min: 1 * KiB,
+        max: 64 * MiB,
+        unit: 'bytes',
+        description: 'Bytes of changes that are read from the log at a time, about.',
+      }),
+    },
+  },
   auth: {
     description: 'Users and keys.',
     settings: {

@@ -4,6 +4,7 @@
  */
 import type { Caller } from '../access/caller.js'
 import type { ResultColumn } from '../protocol/type-info.js'
+import type { Watch, WatchReceiver, WatchRequest } from './watch.js'
 
 export type { Caller }
 
@@ -84,6 +85,11 @@ export interface Database {
    * slow reader holds nobody. Return the iterator (or abort) to stop early.
    */
   stream(caller: Caller, request: SqlRequest, signal: CancelSignal): AsyncIterable<StreamPart>
+  /**
+   * Watches a query: its rows, then every change of them. Resolves when `subscribed` was delivered.
+   * Errors: those of run; LIVE_REFUSED, LIVE_LIMIT.
+   */
+  watch(caller: Caller, request: WatchRequest, receiver: WatchReceiver): Promise<Watch>
   readonly health: Health
   /** Says from now on that it is stopping. What it was made of is closed by who made that. */
   close(): void

@@ -21,6 +21,9 @@ import type {
   StatementOutcome,
   StreamPart,
 } from './database.js'
+import type { LiveQueries } from '../live/live-queries.js'
+import { liveRequest } from './live-requests.js'
+import type { Watch, WatchReceiver, WatchRequest } from './watch.js'
 import { findOutcome, keepOutcome, requestDigest, type OutcomeKey } from './idempotency.js'
 import { prepareRequest } from './prepare-request.js'
 import { StatementRunner, type ReadyStatement, type RunnerRooms } from './statement-runner.js'
@@ -41,6 +44,7 @@ export interface DatabaseOptions {
   readonly callers: Callers
   readonly settings: DatabaseSettings
   readonly log: StatementLog
+  readonly live: LiveQueries
 }
 
 export function createDatabase(options: DatabaseOptions): Database {
@@ -106,8 +110,15 @@ class LocalDatabase implements Database {
     for (const result of results) yield* partsOf(result)
   }
 
+  async watch(caller: Caller, request: WatchRequest, receiver: WatchReceiver): Promise<Watch> {
+    const { live } = this.#options
+    const watch = await live.open(await liveRequest(this.#options, caller, request), receiver)
+    return { id: watch.id, close: () => watch.close() }
+  }
+
   close(): void {
     this.#isClosed = true
+    this.#options.live.close()
   }
 
   #runner(

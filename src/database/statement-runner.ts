@@ -315,7 +315,7 @@ const selectSearchPath =
   'select pg_catalog.unnest(pg_catalog.current_schemas(false))::pg_catalog.text'
 
 /** `public` alone is what nearly all requests have. */
-function quoteIfNeeded(schema: string): string {
+export function quoteIfNeeded(schema: string): string {
   return schema === 'public' ? schema : quoteIdentifier(schema)
 }
 

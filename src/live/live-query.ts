@@ -12,8 +12,8 @@ export interface LiveQuery {
   readonly key: string
   readonly bound: BoundQuery
   readonly mode: LiveMode
-  /** For images that PostgreSQL has to judge. */
-  readonly imageText: string | undefined
+  /** Of the parameters; undefined until PostgreSQL has told. */
+  typeOids: readonly number[] | undefined
   /** Of columns as PostgreSQL last gave them. */
   shape: { readonly columns: readonly Column[]; readonly result: ResultShape } | undefined
 }

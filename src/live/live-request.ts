@@ -1,6 +1,8 @@
+import type { Sequence } from '../changes/sequence.js'
 import type { Identity } from '../engine/engine.js'
 import type { TextValue } from '../engine/frontend-messages.js'
 import type { RawResult } from '../engine/statement.js'
+import type { TextPosition } from '../protocol/text-position.js'
 import type { ResultColumn } from '../protocol/type-info.js'
 import type { Column } from '../engine/statement.js'
 
@@ -20,6 +22,8 @@ export interface LiveRequest {
   /** As SQL, and its schemas by name. */
   readonly searchPath: string
   readonly schemas: readonly string[]
+  /** The caller's position of a byte in `text`. */
+  readonly placeOf: (byte: number | undefined) => TextPosition | undefined
   readonly from: string | undefined
   readonly fromId: string | undefined
 }
@@ -36,7 +40,7 @@ export interface LiveRunner {
 export interface HeldRunner {
   run(statement: LiveStatement): Promise<RawResult>
   /** The log's position, in the same hold. */
-  position(): Promise<number>
+  position(): Promise<Sequence>
 }
 
 export interface LiveStatement {

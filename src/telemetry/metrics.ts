@@ -21,6 +21,15 @@ export interface StatementFigures {
   readonly seconds: number
 }
 
+/** What is live now. */
+export interface LiveGauges {
+  readonly watches: number
+  readonly groups: number
+  readonly keptBytes: number
+  readonly heldChanges: number
+  readonly due: number
+}
+
 /** What the server counts. Calls take well under a microsecond and never throw. */
 export interface Metrics {
   httpRequest(figures: HttpRequestFigures): void
@@ -35,6 +44,14 @@ export interface Metrics {
   /** One group commit: how long its fsync took and how many units it made durable. */
   walSynced(figures: { readonly seconds: number; readonly units: number }): void
   upkeep(task: 'vacuum' | 'analyze' | 'freeze' | 'idempotency'): void
+  /** A round of re-evaluations of live queries. */
+  liveEvaluated(figures: { readonly queries: number; readonly seconds: number }): void
+  /** Changes that were told to a receiver. */
+  liveDelivered(changes: number): void
+  /** The auditor of deliveries found a change missing, or one told twice. */
+  liveFault(kind: 'gap' | 'duplicate'): void
+  /** Tells how to read what is live now; the last caller wins. */
+  watchLive(read: () => LiveGauges): void
   /** Tells how to read the number of units that wait for the engine; the last caller wins. */
   watchQueue(read: () => number): void
   /** The page for Prometheus. */
@@ -55,14 +72,37 @@ export function createMetrics(): Metrics {
       this.set(readQueue())
     },
   })
+  let readLive = (): LiveGauges => nothingLive
+  for (const [field, name, help] of liveGauges)
+    new Gauge({
+      name: `kalamdb_live_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(readLive()[field])
+      },
+    })
   return {
     ...recorders(figures),
+    watchLive: (read) => {
+      readLive = read
+    },
     watchQueue: (read) => {
       readQueue = read
     },
     render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   }
 }
+
+const nothingLive: LiveGauges = { watches: 0, groups: 0, keptBytes: 0, heldChanges: 0, due: 0 }
+
+const liveGauges = [
+  ['watches', 'watches', 'Live queries that are open.'],
+  ['groups', 'groups', 'Different live queries; equal ones are evaluated together.'],
+  ['keptBytes', 'kept_bytes', 'Rows of live queries that are kept to compare with.'],
+  ['heldChanges', 'held_changes', 'Changes that wait for PostgreSQL to judge them.'],
+  ['due', 'due_queries', 'Live queries that are to be evaluated again.'],
+] as const
 
 type Figures = ReturnType<typeof createFigures>
 
@@ -100,11 +140,17 @@ function createFigures(registry: Registry) {
       buckets: batchUnits,
       registers,
     }),
+    liveEvaluations: counter('live_evaluations_total', 'Re-evaluations of live queries.'),
+    liveSeconds: seconds('live_evaluation_seconds', 'Time a round of re-evaluations took.'),
+    liveChanges: counter('live_changes_total', 'Changes told to receivers of live queries.'),
+    liveFaults: counter('live_faults_total', 'Changes that were told twice or not at all.', [
+      'kind',
+    ]),
     upkeep: counter('engine_upkeep_total', 'Tasks of upkeep done.', ['task']),
   }
 }
 
-function recorders(figures: Figures): Omit<Metrics, 'watchQueue' | 'render'> {
+function recorders(figures: Figures): Omit<Metrics, 'watchQueue' | 'watchLive' | 'render'> {
   return {
     httpRequest: ({ route, status, seconds }) => {
       figures.requests.count(route, String(status))
@@ -124,6 +170,12 @@ function recorders(figures: Figures): Omit<Metrics, 'watchQueue' | 'render'> {
       figures.syncSeconds.observe(seconds)
       figures.syncUnits.observe(units)
     },
+    liveEvaluated: ({ queries, seconds }) => {
+      figures.liveEvaluations.inc(queries)
+      figures.liveSeconds.observe(seconds)
+    },
+    liveDelivered: (changes) => figures.liveChanges.inc(changes),
+    liveFault: (kind) => figures.liveFaults.inc({ kind }),
     upkeep: (task) => figures.upkeep.inc({ task }),
   }
 }

@@ -25,6 +25,8 @@ export interface TestServer extends AsyncDisposable {
   readonly home: string
   /** The local token: a key of root. */
   readonly adminKey: string
+  /** What the doors call. */
+  readonly database: Server['database']
   /** Runs SQL over HTTP, as root unless `key` says otherwise; throws on any error. */
   sql(sql: string, options?: SqlOptions): Promise<SqlAnswer>
   /** The same, with whatever the server answers. */
@@ -147,6 +149,7 @@ function testServer(
     folder: place.folder,
     home: place.home,
     adminKey,
+    database: server.database,
     sql,
     request,
     createUser: async (name, role = 'user') => {

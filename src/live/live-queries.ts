@@ -1,0 +1,524 @@
+/**
+ * All live queries of the server. Equal queries are one group; a change of the log is looked up in
+ * an index of what queries ask for, and only groups that it can concern hear of it.
+ *
+ *   commit ─► feed ─► index ─► follow groups:    judge, encode once, tell
+ *                        └──► evaluated groups: run again, compare, encode once, tell
+ *
+ * The feed is read only while somebody watches. Markers in it (a table's new shape, a right that
+ * was given or taken) are dealt with before anything that comes after them is told.
+ */
+import { Observable, type Subscription } from 'rxjs'
+import { changeFeed } from '../changes/change-feed.js'
+import type { Change, ChangeBatch } from '../changes/change.js'
+import type { LogState } from '../changes/change-log.js'
+import { formatCursor, parseCursor } from '../changes/cursor.js'
+import { logStart, type Sequence } from '../changes/sequence.js'
+import type { LiveAnalysis } from '../dialect/live-analysis.js'
+import type { LiveRefusal } from '../dialect/live-refusal.js'
+import { normalisedText } from '../dialect/live-text.js'
+import type { Engine } from '../engine/engine.js'
+import { DbError } from '../errors.js'
+import { bindQuery, type BoundQuery } from './bind-query.js'
+import { EvaluatedGroup } from './evaluated-group.js'
+import { Evaluations } from './evaluations.js'
+import { FollowGroup } from './follow-group.js'
+import type { ResetReason, WatchReceiver } from './live-event.js'
+import { imageQuery, type LiveQuery } from './live-query.js'
+import type { LiveRequest } from './live-request.js'
+import type { LiveRooms } from './live-rooms.js'
+import { LiveWatch } from './live-watch.js'
+import { PredicateIndex } from './predicate-index.js'
+import { isPassing, retryMs } from './snapshot.js'
+import type { TableCatalog } from './table-catalog.js'
+
+export interface LiveQueriesOptions extends Omit<LiveRooms, 'cursor' | 'held'> {
+  readonly engine: Pick<Engine, 'onCommit'>
+  readonly catalog: TableCatalog
+  readonly analyse: (sql: string) => LiveAnalysis | LiveRefusal
+  /** A name that nobody guesses. */
+  readonly newId: () => string
+  readonly now: () => number
+  /** Something of ours went wrong. */
+  readonly onBug: (cause: unknown) => void
+}
+
+/** A live query as `system.live_queries` tells of it. */
+export interface LiveQueryInfo {
+  readonly id: string
+  readonly userId: string
+  readonly userName: string
+  readonly mode: string
+  readonly sql: string
+  readonly delivered: number
+  readonly openedAtMs: number
+}
+
+export interface LiveFigures {
+  readonly watches: number
+  readonly groups: number
+  /** Bytes of rows that are kept to compare with. */
+  readonly keptBytes: number
+  /** Changes that are held until they are judged. */
+  readonly heldChanges: number
+  /** Queries that are to be run again. */
+  readonly due: number
+}
+
+type Group = FollowGroup | EvaluatedGroup
+
+export class LiveQueries {
+  readonly #options: LiveQueriesOptions
+  readonly #rooms: LiveRooms
+  readonly #evaluations: Evaluations
+  readonly #index = new PredicateIndex<Group>()
+  readonly #watches = new Map<string, LiveWatch>()
+  readonly #groupOf = new Map<LiveWatch, Group>()
+  readonly #groups = new Map<string, Group>()
+  readonly #queries = new Map<string, Promise<LiveQuery>>()
+  readonly #watchesOfUser = new Map<string, number>()
+  #state: LogState | undefined
+  #position: Sequence = logStart
+  #feed: Subscription | undefined
+  #starting: Promise<void> | undefined
+  #handling: Promise<void> = Promise.resolve()
+  /** Grows with each feed: what is left of an older one is not dealt with. */
+  #epoch = 0
+  #isClosed = false
+
+  constructor(options: LiveQueriesOptions) {
+    this.#options = options
+    this.#rooms = {
+      ...options,
+      held: { changes: 0 },
+      cursor: (sequence) => formatCursor({ incarnation: this.#state?.incarnation ?? '', sequence }),
+    }
+    this.#evaluations = new Evaluations(this.#rooms)
+  }
+
+  get figures(): LiveFigures {
+    let keptBytes = 0
+    for (const group of this.#groups.values())
+      if (group.mode === 'evaluated') keptBytes += group.bytes
+    return {
+      watches: this.#watches.size,
+      groups: this.#groups.size,
+      keptBytes,
+      heldChanges: this.#rooms.held.changes,
+      due: this.#evaluations.due,
+    }
+  }
+
+  list(): readonly LiveQueryInfo[] {
+    return [...this.#watches.values()].map((watch) => ({
+      id: watch.id,
+      userId: watch.request.identity.userId,
+      userName: watch.request.userName,
+      mode: this.#groupOf.get(watch)?.mode ?? 'starting',
+      sql: watch.request.sql,
+      delivered: watch.delivered,
+      openedAtMs: watch.openedAtMs,
+    }))
+  }
+
+  /**
+   * Opens a live query. Resolves when its first event was delivered. Errors: LIVE_REFUSED,
+   * LIVE_LIMIT, BAD_REQUEST (`from`, `fromId`), UNAVAILABLE; any that running it gives.
+   */
+  async open(request: LiveRequest, receiver: WatchReceiver): Promise<LiveWatch> {
+    this.#admit(request)
+    const watch = new LiveWatch({
+      id: this.#options.newId(),
+      ...{ request, receiver, openedAtMs: this.#options.now(), onBug: this.#options.onBug },
+      onClose: (closed) => this.#remove(closed),
+    })
+    this.#count(watch, 1)
+    this.#watches.set(watch.id, watch)
+    try {
+      await this.#start()
+      const loading = this.#place(watch, await this.#resumption(request))
+      await Promise.race([loading, watch.described])
+      loading.catch((cause: unknown) => watch.end(cause))
+      return watch
+    } catch (cause) {
+      watch.close()
+      throw cause
+    }
+  }
+
+  /** Ends a live query; false if there is none of this name that `mayEnd` allows. */
+  end(id: string, mayEnd: (userId: string) => boolean): boolean {
+    const watch = this.#watches.get(id)
+    if (watch === undefined || !mayEnd(watch.request.identity.userId)) return false
+    watch.end(new DbError('CANCELLED', 'the live query was ended by KILL LIVE QUERY'))
+    return true
+  }
+
+  /** Ends those whose caller is not what they were: `isStill` tells. */
+  async checkCallers(isStill: (request: LiveRequest) => Promise<boolean>): Promise<void> {
+    const known = new Map<string, Promise<boolean>>()
+    for (const watch of this.#watches.values()) {
+      const { roleOid, userId } = watch.request.identity
+      const key = `${roleOid} ${userId}`
+      if (!known.has(key)) known.set(key, isStill(watch.request))
+      if ((await known.get(key)) === false)
+        watch.end(
+          new DbError('FORBIDDEN', 'the role of the user has changed', {
+            hint: 'Subscribe again, with what rights there are now.',
+          }),
+        )
+    }
+  }
+
+  /** Ends all. Safe twice. */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    const stopping = new DbError('UNAVAILABLE', 'the server is stopping')
+    for (const watch of [...this.#watches.values()]) watch.end(stopping)
+    this.#feed?.unsubscribe()
+  }
+
+  #admit({ identity }: LiveRequest): void {
+    if (this.#isClosed) throw new DbError('UNAVAILABLE', 'the server is stopping')
+    const { queriesMax, queriesPerUserMax } = this.#options.settings
+    if (this.#watches.size >= queriesMax)
+      throw new DbError('LIVE_LIMIT', `${queriesMax} live queries are open already`, {
+        hint: 'live.queries_max is the bound',
+      })
+    if ((this.#watchesOfUser.get(identity.userId) ?? 0) >= queriesPerUserMax)
+      throw new DbError('LIVE_LIMIT', `you have ${queriesPerUserMax} live queries open already`, {
+        hint: 'live.queries_per_user_max is the bound',
+      })
+  }
+
+  #count(watch: LiveWatch, by: 1 | -1): void {
+    const { userId } = watch.request.identity
+    const count = (this.#watchesOfUser.get(userId) ?? 0) + by
+    if (count > 0) this.#watchesOfUser.set(userId, count)
+    else this.#watchesOfUser.delete(userId)
+  }
+
+  /** Where a cursor takes it up; without one, or with one that cannot be honoured, from its rows. */
+  async #resumption({ from }: LiveRequest): Promise<Resumption> {
+    if (from === undefined) return { from: undefined, reset: undefined }
+    const cursor = parseCursor(from)
+    if (cursor === undefined) throw new DbError('BAD_REQUEST', 'from is no cursor of a live query')
+    const state = await this.#options.log.state()
+    const isOwn = cursor.incarnation === state.incarnation && cursor.sequence <= state.position
+    if (!isOwn) return { from: undefined, reset: 'CURSOR_FOREIGN' }
+    if (cursor.sequence < state.forgotten) return { from: undefined, reset: 'CURSOR_EXPIRED' }
+    return { from: cursor.sequence, reset: undefined }
+  }
+
+  /** Puts a receiver into the group of its query. */
+  async #place(watch: LiveWatch, resumption: Resumption): Promise<void> {
+    const { request } = watch
+    const query = await this.#queryOf(request)
+    if (watch.isClosed) return
+    const group = this.#groupFor(request, query)
+    this.#groupOf.set(watch, group)
+    if (group.entries.length === 0) await this.#enterIndex(group)
+    if (group.mode === 'follow') {
+      await group.add(watch, resumable(group.query.bound, resumption))
+    } else await group.add(watch, resumption.from === undefined ? resumption.reset : 'EVALUATED')
+  }
+
+  /** Shared by equal queries of one role. Errors: LIVE_REFUSED. */
+  async #queryOf(request: LiveRequest): Promise<LiveQuery> {
+    const key = queryKey(request)
+    const known = this.#queries.get(key)
+    if (known !== undefined) return known
+    const binding = this.#bind(key, request)
+    this.#queries.set(key, binding)
+    binding.catch(() => {
+      if (this.#queries.get(key) === binding) this.#queries.delete(key)
+    })
+    return binding
+  }
+
+  async #bind(key: string, request: LiveRequest): Promise<LiveQuery> {
+    const { analyse, catalog } = this.#options
+    const analysis = analyse(request.text)
+    if (analysis.kind === 'refused') throw refused(analysis, request)
+    const lookup = { schemas: request.schemas, roleOid: request.identity.roleOid }
+    const bound = await bindQuery(analysis, { catalog, lookup, analyse })
+    if ('kind' in bound) throw refused(bound, request)
+    const follow = await this.#followable(bound, request)
+    const mode = follow ? 'follow' : 'evaluated'
+    return {
+      key,
+      bound: follow ? bound : { ...bound, follow: undefined },
+      mode,
+      shape: undefined,
+      typeOids: undefined,
+    }
+  }
+
+  /** Whether images of the table can stand for the table, as far as the text goes. */
+  async #followable(bound: BoundQuery, request: LiveRequest): Promise<boolean> {
+    const { follow } = bound
+    if (follow === undefined) return false
+    const { parameterCount, encode, identity, searchPath } = request
+    try {
+      await this.#options.runner.run({
+        text: imageQuery(request.text, follow, parameterCount),
+        parameterCount: parameterCount + 1,
+        encode: (typeOids) => [...encode(typeOids.slice(0, parameterCount)), '[]'],
+        ...{ identity, searchPath, replyBytesMax: this.#options.settings.pieceBytes },
+      })
+      return true
+    } catch (cause) {
+      if (!(cause instanceof DbError) || isPassing(cause)) throw cause
+      // It asks for what only the table has: ctid, say. Or it fails, which its own run will tell.
+      return false
+    }
+  }
+
+  #groupFor(request: LiveRequest, query: LiveQuery): Group {
+    const scope = query.bound.perUser ? request.identity.userId : ''
+    const key = JSON.stringify([query.key, request.parameterKey, scope])
+    const known = this.#groups.get(key)
+    if (known !== undefined && known.query === query) return known
+    const group = this.#newGroup(key, request, query)
+    this.#groups.set(key, group)
+    return group
+  }
+
+  #newGroup(key: string, request: LiveRequest, query: LiveQuery): Group {
+    const rooms = this.#rooms
+    const plan = query.bound.follow
+    if (plan === undefined)
+      return new EvaluatedGroup({
+        ...{ key, query, request, rooms },
+        evaluate: (group) => this.#evaluations.add(group),
+      })
+    return new FollowGroup({
+      ...{ key, query, plan, request, rooms },
+      position: () => this.#position,
+      reopen: (watch, reason) => this.#reopen(watch, reason),
+    })
+  }
+
+  async #enterIndex(group: Group): Promise<void> {
+    const { query, request } = group
+    query.typeOids ??= request.parameterCount === 0 ? [] : await this.#probe(request)
+    if (group.entries.length > 0) return
+    for (const entry of group.prepare(query.typeOids)) this.#index.add(entry, group)
+  }
+
+  /** Runs the query for its rights, not its rows. Answers the types of its parameters. */
+  async #probe(request: LiveRequest): Promise<readonly number[]> {
+    let types: readonly number[] = []
+    const { text, parameterCount, encode, identity, searchPath } = request
+    await this.#options.runner.run({
+      text: `select from (\n${text}\n) "kalam q" limit 0`,
+      parameterCount,
+      encode: (typeOids) => {
+        types = typeOids
+        return encode(typeOids)
+      },
+      ...{ identity, searchPath, replyBytesMax: this.#options.settings.pieceBytes },
+    })
+    return types
+  }
+
+  #remove(watch: LiveWatch): void {
+    this.#watches.delete(watch.id)
+    this.#count(watch, -1)
+    this.#leaveGroup(watch)
+    if (this.#watches.size === 0) this.#stop()
+  }
+
+  #leaveGroup(watch: LiveWatch): void {
+    const group = this.#groupOf.get(watch)
+    this.#groupOf.delete(watch)
+    group?.remove(watch)
+    if (group?.size === 0) this.#removeGroup(group)
+  }
+
+  #removeGroup(group: Group): void {
+    for (const entry of group.entries) this.#index.remove(entry, group)
+    if (group.mode === 'evaluated') this.#evaluations.remove(group)
+    if (this.#groups.get(group.key) === group) this.#groups.delete(group.key)
+  }
+
+  /** From its rows anew, and why. */
+  #reopen(watch: LiveWatch, reset: ResetReason): void {
+    this.#leaveGroup(watch)
+    this.#place(watch, { from: undefined, reset }).catch((cause: unknown) => watch.end(cause))
+  }
+
+  async #start(): Promise<void> {
+    this.#starting ??= this.#startFeed()
+    try {
+      await this.#starting
+    } catch (cause) {
+      this.#starting = undefined
+      throw cause
+    }
+  }
+
+  async #startFeed(): Promise<void> {
+    this.#state = await this.#options.log.state()
+    this.#position = this.#state.position
+    this.#follow()
+  }
+
+  #follow(): void {
+    const { engine, log } = this.#options
+    const commits = new Observable<void>((subscriber) => engine.onCommit(() => subscriber.next()))
+    const readAfter = async (position: Sequence): Promise<ChangeBatch> => {
+      // What was read before is dealt with first: so the log waits, and not memory.
+      await this.#handling
+      await this.#roomForMore()
+      return log.readAfter(position)
+    }
+    this.#feed = changeFeed({ from: this.#position, readAfter, commits }).subscribe({
+      next: (batch) => {
+        this.#handling = this.#handle(batch).catch((cause: unknown) => this.#fail(cause))
+      },
+      error: (cause: unknown) => this.#feedFailed(cause),
+    })
+  }
+
+  #stop(): void {
+    this.#feed?.unsubscribe()
+    this.#feed = undefined
+    this.#starting = undefined
+    this.#epoch += 1
+    this.#queries.clear()
+  }
+
+  async #roomForMore(): Promise<void> {
+    const { heldChangesMax } = this.#options.settings
+    while (this.#rooms.held.changes > heldChangesMax) await this.#options.pause(1)
+  }
+
+  /** Reads on from where it was, once the engine is there again. */
+  #feedFailed(cause: unknown): void {
+    if (!isPassing(cause)) {
+      this.#fail(cause)
+      return
+    }
+    void this.#options.pause(retryMs).then(() => {
+      if (this.#feed !== undefined && !this.#isClosed) this.#follow()
+    })
+  }
+
+  /** Without the feed nothing that is told would be true. */
+  #fail(cause: unknown): void {
+    for (const watch of [...this.#watches.values()]) watch.end(cause)
+  }
+
+  async #handle({ changes, position }: ChangeBatch): Promise<void> {
+    const epoch = this.#epoch
+    let rows: Change[] = []
+    for (const change of changes) {
+      if (change.kind === 'I' || change.kind === 'U' || change.kind === 'D') {
+        rows.push(change)
+        continue
+      }
+      this.#hand(rows, change.sequence)
+      rows = []
+      await this.#mark(change)
+      if (epoch !== this.#epoch) return
+    }
+    this.#hand(rows, position)
+  }
+
+  /** Changes of rows to the groups that they can concern. Nothing is awaited in it. */
+  #hand(changes: readonly Change[], position: Sequence): void {
+    const touched = new Set<Group>()
+    const found = new Set<Group>()
+    for (const change of changes) {
+      if (!this.#index.has(change.tableId)) continue
+      this.#index.find(change, found)
+      for (const group of found) {
+        touched.add(group)
+        if (group.mode === 'follow') group.note(change)
+        else if (group.isOlderThan(change.sequence)) this.#evaluations.add(group)
+      }
+      found.clear()
+    }
+    for (const group of touched) if (group.mode === 'follow') group.flush(position)
+    this.#position = position
+  }
+
+  /** A table's shape, or some right, is another from here on. */
+  async #mark(change: Change): Promise<void> {
+    const touched = new Set<Group>()
+    if (change.kind === 'G') for (const group of this.#groups.values()) touched.add(group)
+    else this.#index.findAll(change.tableId, touched)
+    for (const group of touched) if (knows(group.query, change)) touched.delete(group)
+    const byQuery = new Map<LiveQuery, Group[]>()
+    for (const group of touched) {
+      const groups = byQuery.get(group.query)
+      if (groups === undefined) byQuery.set(group.query, [group])
+      else groups.push(group)
+    }
+    for (const [query, groups] of byQuery) await this.#bindAgain(query, groups, change)
+  }
+
+  /** Rights are looked at anew; where the query now means something else it begins anew. */
+  async #bindAgain(query: LiveQuery, groups: readonly Group[], change: Change): Promise<void> {
+    const [first] = groups
+    if (first === undefined) return
+    this.#queries.delete(query.key)
+    try {
+      const bound = await this.#queryOf(first.request)
+      await this.#probe(first.request)
+      if (change.kind === 'G' && meansTheSame(query.bound, bound.bound)) {
+        this.#queries.set(query.key, Promise.resolve(query))
+        for (const group of groups) if (group.mode === 'evaluated') this.#evaluations.add(group)
+        return
+      }
+    } catch (cause) {
+      if (isPassing(cause)) {
+        await this.#options.pause(retryMs)
+        return this.#bindAgain(query, groups, change)
+      }
+      for (const group of groups) for (const watch of group.watches) watch.end(cause)
+      return
+    }
+    for (const group of groups)
+      for (const watch of group.watches) this.#reopen(watch, 'SCHEMA_CHANGED')
+  }
+}
+
+/** It was bound to the table as it is since this change: only the feed is behind. */
+function knows({ bound }: LiveQuery, { kind, tableId, version }: Change): boolean {
+  const table = bound.dependencies.find((each) => each.table.id === tableId)?.table
+  return kind === 'S' && table !== undefined && table.version >= version
+}
+
+interface Resumption {
+  readonly from: Sequence | undefined
+  readonly reset: ResetReason | undefined
+}
+
+/** A cursor from before the table had its columns, or was logged at all, tells of other rows. */
+function resumable({ follow }: BoundQuery, resumption: Resumption): Resumption {
+  const { from } = resumption
+  if (from === undefined || follow === undefined || from >= follow.table.since) return resumption
+  const wasLogged = follow.table.version > 1
+  return { from: undefined, reset: wasLogged ? 'SCHEMA_CHANGED' : 'CURSOR_EXPIRED' }
+}
+
+function queryKey({ text, searchPath, identity }: LiveRequest): string {
+  return JSON.stringify([identity.roleOid, searchPath, normalisedText(text)])
+}
+
+function meansTheSame(before: BoundQuery, after: BoundQuery): boolean {
+  return JSON.stringify(meaning(before)) === JSON.stringify(meaning(after))
+}
+
+function meaning({ follow, dependencies, perUser }: BoundQuery): unknown {
+  const tables = dependencies.map(({ table }) => [table.id, table.version])
+  return [follow !== undefined, perUser, tables]
+}
+
+function refused(refusal: LiveRefusal, request: LiveRequest): DbError {
+  const { message, hint, byte } = refusal
+  return new DbError('LIVE_REFUSED', message, { hint, ...request.placeOf(byte) })
+}
