@@ -21,15 +21,15 @@ export function changeFeed(options: ChangeFeedOptions): Observable<ChangeBatch> 
     let position = options.from
     let isReading = false
     let isDue = false
+    // Two reads at once could give the same change twice.
     const readOn = async (): Promise<void> => {
-      // Two reads at once could give the same change twice.
       isReading = true
-      while (isDue && !subscriber.closed) {
+      while (isDue) {
         isDue = false
         const batch = await options.readAfter(position)
         if (subscriber.closed) return
         position = batch.position
-        if (!batch.complete) isDue = true
+        isDue ||= !batch.complete
         if (batch.changes.length > 0) subscriber.next(batch)
       }
       isReading = false

@@ -105,7 +105,9 @@ function readBoolean({ boolop, args }: Fields<'BoolExpr'>): Predicate {
 function readExpression(expression: Fields<'A_Expr'>): Predicate {
   const left = readTerm(expression.lexpr)
   if (left === undefined) return opaque
-  switch (expression.kind) {
+  // Of many kinds these are known.
+  const kind: string = expression.kind ?? ''
+  switch (kind) {
     case 'AEXPR_OP':
       return compare(operatorOf(expression), left, readTerm(expression.rexpr))
     case 'AEXPR_IN':

@@ -22,8 +22,8 @@ export type WatchEvent =
   | { readonly kind: 'ready'; readonly cursor: string }
   /**
    * JSON text of a list: `["i",key,row,at?]`, `["u",key,row,at?]`, `["d",key]`, where a key is a list
-   * of values. Whoever applies it takes out first what is deleted and what has an `at`, then puts
-   * rows in at their `at`, in the order of the list. Shared; not to be changed.
+   * of values. It is applied in its order, after the rows of all updates with an `at` were taken
+   * out; `at` is where the row then goes. Shared; not to be changed.
    */
   | {
       readonly kind: 'changes'

@@ -95,7 +95,8 @@ class OwnerQueries<Query> {
       return
     }
     let values = this.#columns.get(condition.column)
-    if (values === undefined) this.#columns.set(condition.column, (values = new Map()))
+    if (values === undefined)
+      this.#columns.set(condition.column, (values = new Map<string, Set<Query>>()))
     for (const value of condition.values) {
       const queries = values.get(value)
       if (queries === undefined) values.set(value, new Set([query]))

@@ -2,9 +2,8 @@
  * What turns one result into another. Rows are told apart by their key; without one by all their
  * values, and a value that occurs several times is so many rows.
  *
- * Of an ordered result the rows with an `at` are those that move. Whoever applies the list takes
- * out what is deleted and what moves first, the first row of that key, then puts what is inserted
- * and what moves at its `at`, in the order of the list.
+ * Of an ordered result the updates with an `at` are rows that move: they are taken out before the
+ * list is applied in its order. Of equal rows the first is meant.
  */
 import { isSameRow, rowKey, rowStarts } from './data-rows.js'
 

@@ -90,9 +90,9 @@ export class TestReceiver implements WatchReceiver {
   }
 
   /** The rows, those of an unordered result in one order. */
-  sorted(): string[] {
+  sorted(ordered = this.#ordered): string[] {
     const texts = this.rows.map((row) => JSON.stringify(row))
-    return this.#ordered ? texts : texts.sort()
+    return ordered ? texts : texts.sort()
   }
 
   #apply(event: WatchEvent): void {
@@ -131,9 +131,12 @@ export class TestReceiver implements WatchReceiver {
     if (this.#loading !== undefined) this.faults.push('changes before ready')
     this.changes.push(...changes)
     for (const [kind, key, , at] of changes)
-      if (kind === 'd' || (kind === 'u' && at !== undefined)) this.#takeOut(key)
+      if (kind === 'u' && at !== undefined) this.#takeOut(key)
     for (const change of changes) {
-      if (change[0] === 'd') continue
+      if (change[0] === 'd') {
+        this.#takeOut(change[1])
+        continue
+      }
       const [kind, key, row, at] = change
       if (kind === 'i' && this.#key.length > 0 && this.#find(key) >= 0)
         this.faults.push(`inserted twice: ${JSON.stringify(key)}`)
