@@ -20,7 +20,11 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'src/dialect': ['src/errors', 'src/protocol'],
   'src/catalog': ['src/engine', 'src/dialect', 'src/errors', 'src/config'],
   'src/access': ['src/catalog', 'src/errors', 'src/config', 'src/engine', 'src/dialect'],
+  'src/changes': ['src/engine', 'src/errors', 'src/protocol'],
+  'src/live': ['src/changes', 'src/dialect', 'src/engine', 'src/errors', 'src/protocol'],
   'src/database': [
+    'src/live',
+    'src/changes',
     'src/access',
     'src/catalog',
     'src/dialect',
@@ -34,6 +38,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'src/server': [
     'src/http',
     'src/database',
+    'src/live',
+    'src/changes',
     'src/access',
     'src/catalog',
     'src/dialect',
@@ -54,6 +60,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   'smol-toml': ['src/config', 'cli'],
   'lossless-json': ['src/http', 'src/database'],
   'lru-cache': ['src/engine', 'src/dialect', 'src/access'],
+  rxjs: ['src/changes', 'src/live', 'src/database'],
   'string-width': ['cli'],
   commander: ['cli'],
   pino: ['src/telemetry'],

@@ -1,5 +1,5 @@
 /** A live query as doors ask for it; what they get is told in `live/live-event.ts`. */
-import type { RequestParameters } from './database.js'
+import type { RequestParameters } from './request-parameters.js'
 
 export type {
   LiveMode,

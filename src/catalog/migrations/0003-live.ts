@@ -16,8 +16,6 @@ export const live: Migration = {
 
 function log(): string {
   return `
-alter table kalam.log add column if not exists forgotten bigint not null default 0;
-
 -- The newest change's place. What retention took counts: the log may be empty again.
 create function kalam.log_position() returns bigint language plpgsql stable ${byIndex} as $$
 begin
