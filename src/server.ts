@@ -147,8 +147,10 @@ async function buildDatabase(parts: {
     cachedCharactersMax: config.sql.parse_cache_bytes / bytesPerCharacter,
   })
   const tables = new TableShapeStore(queries)
+  const live = openLive({ config, engine, queries, statements, columnTypes, dialect, log, metrics })
+  metrics.watchLive(() => live.figures)
   const rooms: RunnerRooms = {
-    ...{ engine, queries, statements, columnTypes, users, tables },
+    ...{ engine, queries, statements, columnTypes, users, tables, live },
     composer: new StatementComposer(dialect),
     everythingRoleOid: await roleOid(queries, 'kalam_everything'),
     schemaChanged: () => {
@@ -157,10 +159,8 @@ async function buildDatabase(parts: {
       tables.forget()
     },
   }
-  const live = openLive({ config, rooms, dialect, log, metrics })
-  metrics.watchLive(() => live.figures)
   return createDatabase({
-    ...{ rooms, dialect, live },
+    ...{ rooms, dialect },
     callers: new Callers(users, {
       now: Date.now,
       keysMax: config.auth.key_cache_entries,
@@ -187,20 +187,23 @@ async function roleOid(queries: Queries, name: string): Promise<number> {
 
 function openLive(parts: {
   readonly config: Config
-  readonly rooms: RunnerRooms
+  readonly engine: PGliteEngine
+  readonly queries: Queries
+  readonly statements: Statements
+  readonly columnTypes: ColumnTypes
   readonly dialect: Dialect
   readonly log: Log
   readonly metrics: Metrics
 }): LiveQueries {
-  const { config, rooms, dialect, log, metrics } = parts
-  const { live, engine } = config
+  const { config, engine, queries, dialect, log, metrics } = parts
+  const { live } = config
   return new LiveQueries({
-    ...{ metrics, engine: rooms.engine, catalog: new TableCatalog(rooms.queries) },
-    log: new ChangeLog(rooms.queries, { rowsMax: live.read_changes_max, bytes: live.read_bytes }),
+    ...{ metrics, engine, catalog: new TableCatalog(queries) },
+    log: new ChangeLog(queries, { rowsMax: live.read_changes_max, bytes: live.read_bytes }),
     runner: liveRunner({
-      ...rooms,
-      timeoutMs: engine.statement_timeout_ms,
-      waitMs: engine.lease_wait_ms,
+      ...parts,
+      timeoutMs: config.engine.statement_timeout_ms,
+      waitMs: config.engine.lease_wait_ms,
     }),
     analyse: (sql) => dialect.analyseLive(sql),
     settings: {

@@ -14,8 +14,11 @@ export interface KalamResult {
   readonly rows: readonly (readonly (string | null)[])[]
 }
 
+/** What is about users and keys. */
+export type CatalogPlan = Exclude<KalamPlan, { readonly kind: 'kill-live-query' }>
+
 /** Runs the statement. Errors: those of `Users`. */
-export async function runKalamPlan(users: Users, plan: KalamPlan): Promise<KalamResult> {
+export async function runKalamPlan(users: Users, plan: CatalogPlan): Promise<KalamResult> {
   switch (plan.kind) {
     case 'create-user':
       return withKey('CREATE USER', await users.createUser(plan))

@@ -21,7 +21,6 @@ import type {
   StatementOutcome,
   StreamPart,
 } from './database.js'
-import type { LiveQueries } from '../live/live-queries.js'
 import { liveRequest } from './live-requests.js'
 import type { Watch, WatchReceiver, WatchRequest } from './watch.js'
 import { findOutcome, keepOutcome, requestDigest, type OutcomeKey } from './idempotency.js'
@@ -44,7 +43,6 @@ export interface DatabaseOptions {
   readonly callers: Callers
   readonly settings: DatabaseSettings
   readonly log: StatementLog
-  readonly live: LiveQueries
 }
 
 export function createDatabase(options: DatabaseOptions): Database {
@@ -111,14 +109,14 @@ class LocalDatabase implements Database {
   }
 
   async watch(caller: Caller, request: WatchRequest, receiver: WatchReceiver): Promise<Watch> {
-    const { live } = this.#options
+    const { live } = this.#options.rooms
     const watch = await live.open(await liveRequest(this.#options, caller, request), receiver)
     return { id: watch.id, close: () => watch.close() }
   }
 
   close(): void {
     this.#isClosed = true
-    this.#options.live.close()
+    this.#options.rooms.live.close()
   }
 
   #runner(

@@ -85,7 +85,8 @@ async function ready(
     case 'rotate-key':
     case 'create-key':
     case 'revoke-key':
-      return { kind: 'kalam', plan }
+    case 'kill-live-query':
+      return { kind: 'kalam', plan, caller }
   }
 }
 

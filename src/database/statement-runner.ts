@@ -22,7 +22,9 @@ import {
   type NamesNow,
   type StatementComposer,
 } from './compose-statement.js'
-import type { CancelSignal, Parameter, StatementOutcome } from './database.js'
+import type { LiveQueries } from '../live/live-queries.js'
+import type { Caller, CancelSignal, Parameter, StatementOutcome } from './database.js'
+import { listsLiveQueries, writeLiveQueries } from './live-query-list.js'
 import { parameterText } from './parameters.js'
 import { readRowSecurity, seesEverything, withRowSecurity } from './row-security.js'
 import { rowFrames } from './row-frames.js'
@@ -36,6 +38,7 @@ export interface RunnerRooms {
   readonly users: Users
   readonly tables: TableShapeStore
   readonly composer: StatementComposer
+  readonly live: LiveQueries
   /** OID of the role that an admin's statements run as while row_security is off. */
   readonly everythingRoleOid: number
   /** Tables, types or functions have changed: forget what was learned of them. */
@@ -44,7 +47,7 @@ export interface RunnerRooms {
 
 /** A statement ready to run: its plan, its caller, its values. Its text is composed at its turn. */
 export type ReadyStatement =
-  | { readonly kind: 'kalam'; readonly plan: KalamPlan }
+  | { readonly kind: 'kalam'; readonly plan: KalamPlan; readonly caller: Caller }
   /** A GRANT or REVOKE that names users: resolved at its turn, for they may be made just before. */
   | { readonly kind: 'grant'; readonly plan: SqlPlan; readonly identity: Identity }
   | {
@@ -110,7 +113,7 @@ export class StatementRunner {
     try {
       switch (statement.kind) {
         case 'kalam':
-          return await this.#runKalam(statement.plan)
+          return await this.#runKalam(statement.plan, statement.caller)
         case 'grant':
           return await this.#runGrant(statement)
         case 'sql':
@@ -155,6 +158,8 @@ export class StatementRunner {
   }
 
   async #runSql(statement: SqlStatement): Promise<StatementOutcome> {
+    if (listsLiveQueries(statement.plan))
+      await writeLiveQueries(this.#queryRunner(), this.#rooms.live.list())
     const rewriting = this.#compose(statement)
     const composed = rewriting instanceof Promise ? await rewriting : rewriting
     if (this.#rowSecurityMayBeOff) return this.#runPastRowSecurity(statement, composed)
@@ -246,7 +251,8 @@ export class StatementRunner {
     if (plan.setsRowSecurity) this.#rowSecurityMayBeOff = true
   }
 
-  async #runKalam(plan: KalamPlan): Promise<StatementOutcome> {
+  async #runKalam(plan: KalamPlan, caller: Caller): Promise<StatementOutcome> {
+    if (plan.kind === 'kill-live-query') return this.#kill(plan.id, caller)
     const { command, columns, rows } = await runKalamPlan(this.#users(), plan)
     return {
       command,
@@ -254,6 +260,13 @@ export class StatementRunner {
       frames: rowFrames(rows),
       rowCount: rows.length,
     }
+  }
+
+  /** Others' live queries are not there for those who may not end them. */
+  #kill(id: string, { role, userId }: Caller): StatementOutcome {
+    const isEnded = this.#rooms.live.end(id, (owner) => role === 'admin' || owner === userId)
+    if (!isEnded) throw new DbError('NOT_FOUND', `there is no live query '${id}'`)
+    return { command: 'KILL LIVE QUERY', columns: [], frames: rowFrames([]), rowCount: 0 }
   }
 
   #execute(statement: {

@@ -4,7 +4,7 @@
  *   CREATE USER [IF NOT EXISTS] name [[WITH] ROLE role]     DROP USER [IF EXISTS] name
  *   ALTER USER name ROTATE APIKEY                           ALTER USER name [SET] ROLE role
  *   CREATE APIKEY FOR name [EXPIRES 'interval'] [READ ONLY] REVOKE APIKEY 'id'
- *   EXECUTE AS name (statement)
+ *   EXECUTE AS name (statement)                             KILL LIVE QUERY 'id'
  */
 import { errorAt, partOf, type Source } from './source.js'
 import type { KalamPlan } from './plan.js'
@@ -20,6 +20,7 @@ export function readKalamStatement(reader: TokenReader): KalamPlan | undefined {
   if (reader.isNext('drop', 'user')) return { place, ...readDropUser(reader) }
   if (reader.isNext('create', 'apikey')) return { place, ...readCreateKey(reader) }
   if (reader.isNext('revoke', 'apikey')) return readRevokeKey(reader)
+  if (reader.isNext('kill', 'live', 'query')) return { place, ...readKill(reader) }
   return undefined
 }
 
@@ -101,6 +102,13 @@ function readRevokeKey(reader: TokenReader): KalamPlan | undefined {
   const id = reader.expectText("the key's id in single quotes")
   reader.expectEnd()
   return { place: reader.source.place, kind: 'revoke-key', id }
+}
+
+function readKill(reader: TokenReader): PlanOf<'kill-live-query'> {
+  reader.expect('kill', 'live', 'query')
+  const id = reader.expectText("the live query's id in single quotes")
+  reader.expectEnd()
+  return { kind: 'kill-live-query', id }
 }
 
 /** PostgreSQL's CREATE, ALTER and DROP USER MAPPING are another thing. */

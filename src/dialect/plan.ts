@@ -83,7 +83,7 @@ export interface CreatedTable {
   readonly ttl?: { readonly literal: string; readonly index: number } | undefined
 }
 
-/** A KalamDB statement, carried out by the catalog. */
+/** A KalamDB statement, carried out by the catalog or by live queries. */
 export type KalamPlan = { readonly place: Place } & (
   | {
       readonly kind: 'create-user'
@@ -102,6 +102,8 @@ export type KalamPlan = { readonly place: Place } & (
       readonly readOnly: boolean
     }
   | { readonly kind: 'revoke-key'; readonly id: string }
+  /** Of live queries; everyone may end their own. */
+  | { readonly kind: 'kill-live-query'; readonly id: string }
 )
 
 /** `EXECUTE AS 'alice' (statement)`. */

@@ -3,17 +3,16 @@
  * they are ordinary queries for everything after: rights, types, streaming.
  */
 import type { Splice } from './plan.js'
-import { errorAt } from './source.js'
 import type { TokenReader } from './token-reader.js'
 
 /** The splices; none if the statement is PostgreSQL's. Errors: SYNTAX_ERROR, STATEMENT_REFUSED. */
 export function readShowSplices(reader: TokenReader): Splice[] {
   if (reader.skip('describe')) return readDescribe(reader)
   if (reader.skip('show', 'tables')) return readShowTables(reader)
+  if (reader.skip('show', 'live', 'queries')) return wholeStatement(reader, selectLiveQueries)
   for (const { word, select } of lists) {
     if (reader.skip('show', word)) return wholeStatement(reader, select)
   }
-  refuseLiveQueries(reader)
   return []
 }
 
@@ -24,6 +23,8 @@ const lists = [
   { word: 'apikeys', select: 'select * from system.apikeys order by name, created_at, id' },
   { word: 'config', select: 'select * from system.config' },
 ] as const
+
+const selectLiveQueries = 'select * from system.live_queries order by opened_at, id'
 
 function readShowTables(reader: TokenReader): Splice[] {
   const namespace = reader.skip('in') ? reader.expectName('the name of a namespace') : undefined
@@ -70,12 +71,6 @@ function readWord(reader: TokenReader): number {
   if (!isName) throw reader.expected('the name of a table')
   reader.take()
   return word.end
-}
-
-function refuseLiveQueries(reader: TokenReader): void {
-  if (!reader.isNext('show', 'live', 'queries')) return
-  const message = 'SHOW LIVE QUERIES is not available in this version'
-  throw errorAt(reader.source, reader.index, 'STATEMENT_REFUSED', message)
 }
 
 function quoteLiteral(text: string): string {

@@ -30,7 +30,7 @@ import type { LiveRooms } from './live-rooms.js'
 import { LiveWatch } from './live-watch.js'
 import { PredicateIndex } from './predicate-index.js'
 import { isPassing, retryMs } from './snapshot.js'
-import type { TableCatalog } from './table-catalog.js'
+import { callerKey, type TableCatalog } from './table-catalog.js'
 
 export interface LiveQueriesOptions extends Omit<LiveRooms, 'cursor' | 'held'> {
   readonly engine: Pick<Engine, 'onCommit'>
@@ -152,22 +152,6 @@ export class LiveQueries {
     if (watch === undefined || !mayEnd(watch.request.identity.userId)) return false
     watch.end(new DbError('CANCELLED', 'the live query was ended by KILL LIVE QUERY'))
     return true
-  }
-
-  /** Ends those whose caller is not what they were: `isStill` tells. */
-  async checkCallers(isStill: (request: LiveRequest) => Promise<boolean>): Promise<void> {
-    const known = new Map<string, Promise<boolean>>()
-    for (const watch of this.#watches.values()) {
-      const { roleOid, userId } = watch.request.identity
-      const key = `${roleOid} ${userId}`
-      if (!known.has(key)) known.set(key, isStill(watch.request))
-      if ((await known.get(key)) === false)
-        watch.end(
-          new DbError('FORBIDDEN', 'the role of the user has changed', {
-            hint: 'Subscribe again, with what rights there are now.',
-          }),
-        )
-    }
   }
 
   /** Ends all. Safe twice. */
@@ -445,8 +429,32 @@ export class LiveQueries {
     this.#position = position
   }
 
+  /** Ends those whose caller has another role now, or is gone. */
+  async #checkCallers(): Promise<void> {
+    const identities = [...this.#watches.values()].map(({ request }) => request.identity)
+    const changed = await this.#options.catalog.changedCallers(identities)
+    const error = new DbError('FORBIDDEN', 'the role of the user has changed', {
+      hint: 'Subscribe again, with the rights that there are now.',
+    })
+    for (const watch of [...this.#watches.values()])
+      if (changed.has(callerKey(watch.request.identity))) watch.end(error)
+  }
+
   /** A table's shape, or some right, is another from here on. */
   async #mark(change: Change): Promise<void> {
+    for (;;) {
+      try {
+        await this.#markNow(change)
+        return
+      } catch (cause) {
+        if (!isPassing(cause)) throw cause
+        await this.#options.pause(retryMs)
+      }
+    }
+  }
+
+  async #markNow(change: Change): Promise<void> {
+    if (change.kind === 'G') await this.#checkCallers()
     const touched = new Set<Group>()
     if (change.kind === 'G') for (const group of this.#groups.values()) touched.add(group)
     else this.#index.findAll(change.tableId, touched)
@@ -474,10 +482,7 @@ export class LiveQueries {
         return
       }
     } catch (cause) {
-      if (isPassing(cause)) {
-        await this.#options.pause(retryMs)
-        return this.#bindAgain(query, groups, change)
-      }
+      if (isPassing(cause)) throw cause
       for (const group of groups) for (const watch of group.watches) watch.end(cause)
       return
     }

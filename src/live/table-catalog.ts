@@ -1,5 +1,6 @@
 /** What the catalog knows of the tables, views and functions that a live query names. */
 import type { FunctionCall, RelationUse } from '../dialect/live-analysis.js'
+import type { Identity } from '../engine/engine.js'
 import type { QueryRunner } from '../engine/queries.js'
 import type { TextValue } from '../engine/frontend-messages.js'
 
@@ -98,11 +99,33 @@ export class TableCatalog {
     }))
   }
 
+  /** Those, by `callerKey`, whose user is gone or has another role than the one they run as. */
+  async changedCallers(identities: readonly Identity[]): Promise<ReadonlySet<string>> {
+    const known = new Map(identities.map((identity) => [callerKey(identity), identity]))
+    const pairs = [...known.values()].map(({ roleOid, userId }) => [roleOid, userId])
+    const { rows } = await this.#queries.query(selectChanged, [JSON.stringify(pairs)])
+    return new Set(rows.map(([roleOid, userId]) => `${roleOid} ${userId}`))
+  }
+
   /** Lets a plain table's changes be logged from now on. */
   async watch(relation: Relation): Promise<void> {
     await this.#queries.query('select kalam.watch($1::oid::regclass)', [String(relation.oid)])
   }
 }
+
+/** One caller, whatever their key. */
+export function callerKey({ roleOid, userId }: Identity): string {
+  return `${roleOid} ${userId}`
+}
+
+const selectChanged = `
+  select c.pair ->> 0, c.pair ->> 1
+    from json_array_elements($1::json) c (pair)
+    left join kalam.users u on u.user_id = c.pair ->> 1 and u.dropped_at is null
+   where not exists (
+     select from pg_roles r where r.oid = (c.pair ->> 0)::oid
+        and (r.rolname = 'kalam_' || u.role
+             or r.rolname = (select o.role_name from kalam.user_roles o where o.user_id = u.user_id)))`
 
 const selectRelation = `
   select c.oid::int8, n.nspname, c.relname, c.relkind, c.relpersistence = 't',

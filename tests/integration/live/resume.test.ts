@@ -1,0 +1,206 @@
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { copyOfTemplate } from '../../support/engine.js'
+import { openLiveServer, type LiveServer } from '../../support/live-server.js'
+import { watch } from '../../support/live.js'
+
+const table = `create namespace app; create table app.notes (id int primary key, n int)`
+const sql = 'select id, n from app.notes where n > 0'
+const resets = (rows: { events: readonly { kind: string }[] }) =>
+  rows.events.flatMap((event) => ('reason' in event ? [event.reason] : []))
+
+describe('D5: from a cursor', () => {
+  let live: LiveServer
+
+  beforeAll(async () => {
+    live = await openLiveServer()
+    await live.run(live.root, table)
+  })
+  afterAll(() => live.close())
+
+  test('a followed query gets every change since, and no rows', async () => {
+    const { root, database } = live
+    await live.run(root, 'insert into app.notes values (1, 1), (2, 2)')
+    const first = await live.watch(root, sql)
+    await live.run(root, 'insert into app.notes values (3, 3)')
+    await first.until('3', () => first.rows.length === 3)
+    first.close()
+    await live.run(
+      root,
+      `insert into app.notes values (4, 4); update app.notes set n = 0 where id = 1;
+       update app.notes set n = 22 where id = 2; delete from app.notes where id = 3`,
+    )
+    const from = first.cursor ?? ''
+    const again = await watch(database, root, sql, { from }, first)
+    await again.until('all four', () => again.changes.length === 4)
+    expect(again.events[0]).toMatchObject({ kind: 'subscribed', resumed: true })
+    expect(again.events.some(({ kind }) => kind === 'rows' || kind === 'ready')).toBe(false)
+    expect(again.changes).toEqual([
+      ['i', [4], [4, 4]],
+      ['d', [1]],
+      ['u', [2], [2, 22]],
+      ['d', [3]],
+    ])
+    await live.run(root, 'insert into app.notes values (5, 5)')
+    await again.until('5', () => again.changes.length === 5)
+    expect(again.faults).toEqual([])
+    again.close()
+  })
+
+  test('1,000 missed changes come in order, each once', async () => {
+    const { root, database } = live
+    await live.run(root, 'delete from app.notes')
+    const first = await live.watch(root, sql)
+    first.close()
+    await live.run(root, 'insert into app.notes select g, g from generate_series(1, 1000) g')
+    const again = await watch(database, root, sql, { from: first.cursor ?? '' }, first)
+    await again.until('1,000', () => again.changes.length >= 1000)
+    expect(again.rows.map(([id]) => id)).toEqual(Array.from({ length: 1000 }, (_, i) => i + 1))
+    expect(again.faults).toEqual([])
+    again.close()
+  })
+
+  test('an evaluated query begins anew, and says so', async () => {
+    const { root, database } = live
+    const counting = 'select count(*) from app.notes'
+    const first = await live.watch(root, counting)
+    first.close()
+    const again = await watch(database, root, counting, { from: first.cursor ?? '' }, first)
+    await again.ready()
+    expect(resets(again)).toEqual(['EVALUATED'])
+    again.close()
+  })
+
+  test('of another log, or of the future: CURSOR_FOREIGN and the rows', async () => {
+    const { root, database } = live
+    const [, sequence = ''] = (await live.watch(root, sql)).cursor?.split('.') ?? []
+    const [incarnation = ''] = (await live.watch(root, sql)).cursor?.split('.') ?? []
+    for (const from of [`${'0'.repeat(32)}.${sequence}`, `${incarnation}.00000000ffffffff`]) {
+      const again = await watch(database, root, sql, { from })
+      await again.ready()
+      expect(resets(again)).toEqual(['CURSOR_FOREIGN'])
+      expect(again.rows.length).toBeGreaterThan(0)
+      again.close()
+    }
+  })
+
+  test('that is none: BAD_REQUEST', async () => {
+    await expect(watch(live.database, live.root, sql, { from: 'yesterday' })).rejects.toMatchObject(
+      { code: 'BAD_REQUEST' },
+    )
+  })
+
+  test('that retention has passed: CURSOR_EXPIRED and the rows', async () => {
+    const { root, database, server } = live
+    const first = await live.watch(root, sql)
+    first.close()
+    await live.run(root, 'update app.notes set n = n + 1')
+    // What retention does, done by hand: the log's oldest go, and it notes how far.
+    const { folder } = server
+    await live.close()
+    const reopened = await openLiveServer({
+      folder,
+      settings: { 'changes.retention_bytes': 65_536, 'engine.upkeep_interval_ms': 100 },
+    })
+    live = reopened
+    const more = 'update app.notes set n = n + 1'
+    const caller = reopened.root
+    for (let count = 0; count < 3; count++) await reopened.run(caller, more)
+    const isExpired = async (): Promise<string> => {
+      const again = await watch(reopened.database, caller, sql, { from: first.cursor ?? '' })
+      await again.ready()
+      again.close()
+      return resets(again).join()
+    }
+    await expect.poll(isExpired, { timeout: 20_000 }).toBe('CURSOR_EXPIRED')
+    void database
+  })
+
+  test('of before the table had this shape: SCHEMA_CHANGED and the rows', async () => {
+    const { root, database } = live
+    const first = await live.watch(root, sql)
+    first.close()
+    await live.run(root, 'alter table app.notes add column extra text')
+    const again = await watch(database, root, sql, { from: first.cursor ?? '' })
+    await again.ready()
+    expect(resets(again)).toEqual(['SCHEMA_CHANGED'])
+    again.close()
+  })
+
+  test('from_id: of the first rows only those with a greater key', async () => {
+    const { root } = live
+    await live.run(
+      root,
+      'delete from app.notes; insert into app.notes values (1, 1), (2, 2), (3, 3)',
+    )
+    const rows = await live.watch(root, sql, { fromId: '1' })
+    expect(rows.rows).toEqual([
+      [2, 2],
+      [3, 3],
+    ])
+    rows.close()
+    const keyless = watch(live.database, root, 'select n from app.notes', { fromId: '1' })
+    await expect(keyless).rejects.toMatchObject({ code: 'BAD_REQUEST' })
+  })
+})
+
+describe('D5: across restarts', () => {
+  test('of the engine: open queries go on, nothing lost, nothing twice', async () => {
+    const home = copyOfTemplate()
+    const disk = new URL('../../support/disks/faulty.mjs', import.meta.url)
+    const fault = join(home, '..', 'fault')
+    disk.searchParams.set('switch', fault)
+    await using live = await openLiveServer({ folder: home, diskModule: disk.href })
+    const { root } = live
+    await live.run(root, table)
+    const followed = await live.watch(root, sql)
+    const counted = await live.watch(root, 'select count(*) from app.notes')
+    let written = 0
+    for (let round = 0; round < 3; round++) {
+      for (let n = 0; n < 20; n++)
+        await live
+          .run(root, `insert into app.notes values (${written + 1}, 1)`)
+          .then(() => written++)
+      writeFileSync(fault, 'wal-sync EIO')
+      await live
+        .run(root, `insert into app.notes values (${1000 + round}, 1)`)
+        .catch(() => undefined)
+      rmSync(fault)
+      await expect
+        .poll(
+          () =>
+            live.run(root, 'select 1').then(
+              () => 'up',
+              () => 'down',
+            ),
+          { timeout: 20_000 },
+        )
+        .toBe('up')
+    }
+    await live.run(root, 'insert into app.notes values (5000, 1)')
+    await followed.until('the last', () => followed.rows.some(([id]) => id === 5000))
+    const fresh = await live.watch(root, sql)
+    expect(followed.sorted()).toEqual(fresh.sorted())
+    await counted.until('all', () => counted.rows[0]?.[0] === String(fresh.rows.length))
+    expect(followed.faults).toEqual([])
+    expect(counted.faults).toEqual([])
+  })
+
+  test('of the server: a cursor goes on where it was', async () => {
+    const folder = copyOfTemplate()
+    const before = await openLiveServer({ folder })
+    await before.run(before.root, table)
+    const first = await before.watch(before.root, sql)
+    await before.run(before.root, 'insert into app.notes values (1, 1)')
+    await first.until('1', () => first.rows.length === 1)
+    await before.close()
+    expect(first.ended).toMatchObject({ code: 'UNAVAILABLE' })
+    await using after = await openLiveServer({ folder })
+    await after.run(after.root, 'insert into app.notes values (2, 2)')
+    const again = await watch(after.database, after.root, sql, { from: first.cursor ?? '' }, first)
+    await again.until('2', () => again.changes.length === 1)
+    expect(again.sorted()).toEqual(['[1,1]', '[2,2]'])
+    rmSync(join(folder, '..'), { recursive: true, force: true })
+  })
+})
