@@ -147,10 +147,19 @@ async function buildDatabase(parts: {
     cachedCharactersMax: config.sql.parse_cache_bytes / bytesPerCharacter,
   })
   const tables = new TableShapeStore(queries)
-  const live = openLive({ config, engine, queries, statements, columnTypes, dialect, log, metrics })
+  const catalog = new TableCatalog(queries)
+  const changes = new ChangeLog(queries, {
+    rowsMax: config.live.read_changes_max,
+    bytes: config.live.read_bytes,
+  })
+  const live = openLive({
+    ...{ config, engine, queries, statements, columnTypes, dialect, log, metrics },
+    ...{ catalog, changes },
+  })
   metrics.watchLive(() => live.figures)
   const rooms: RunnerRooms = {
-    ...{ engine, queries, statements, columnTypes, users, tables, live },
+    ...{ engine, queries, statements, columnTypes, users, tables, live, catalog },
+    log: changes,
     composer: new StatementComposer(dialect),
     everythingRoleOid: await roleOid(queries, 'kalam_everything'),
     schemaChanged: () => {
@@ -192,14 +201,15 @@ function openLive(parts: {
   readonly statements: Statements
   readonly columnTypes: ColumnTypes
   readonly dialect: Dialect
+  readonly catalog: TableCatalog
+  readonly changes: ChangeLog
   readonly log: Log
   readonly metrics: Metrics
 }): LiveQueries {
-  const { config, engine, queries, dialect, log, metrics } = parts
+  const { config, engine, dialect, catalog, log, metrics } = parts
   const { live } = config
   return new LiveQueries({
-    ...{ metrics, engine, catalog: new TableCatalog(queries) },
-    log: new ChangeLog(queries, { rowsMax: live.read_changes_max, bytes: live.read_bytes }),
+    ...{ metrics, engine, catalog, log: parts.changes },
     runner: liveRunner({
       ...parts,
       timeoutMs: config.engine.statement_timeout_ms,

@@ -2,8 +2,10 @@
  * The one port every door calls: authenticate a key, run SQL as its owner, stream a result.
  * It knows nothing of HTTP, sockets or JSON text; results carry PostgreSQL's own row messages.
  */
+import type { Observable } from 'rxjs'
 import type { Caller } from '../access/caller.js'
 import type { ResultColumn } from '../protocol/type-info.js'
+import type { TableChange } from './table-changes.js'
 import type { Watch, WatchReceiver, WatchRequest } from './watch.js'
 
 import type { Parameter, RequestParameters } from './request-parameters.js'
@@ -78,6 +80,11 @@ export interface Database {
    * Errors: those of run; LIVE_REFUSED, LIVE_LIMIT.
    */
   watch(caller: Caller, request: WatchRequest, receiver: WatchReceiver): Promise<Watch>
+  /**
+   * Every committed change of a table such as `app.todos`, in order, each once; from now on, or
+   * after a cursor. For code that embeds the server: it sees the rows of all users.
+   */
+  changes(table: string, after?: string): Observable<TableChange>
   readonly health: Health
   /** Says from now on that it is stopping. What it was made of is closed by who made that. */
   close(): void

@@ -3,6 +3,7 @@
  * in a transaction), and runs it as its caller.
  */
 import { randomBytes } from 'node:crypto'
+import type { Observable } from 'rxjs'
 import type { Callers } from '../access/callers.js'
 import { sessionNeeds, type RequestPlan } from './request-plan.js'
 import { quoteIdentifier } from '../dialect/compose-text.js'
@@ -22,6 +23,7 @@ import type {
   StreamPart,
 } from './database.js'
 import { liveRequest } from './live-requests.js'
+import { tableChanges, type TableChange } from './table-changes.js'
 import type { Watch, WatchReceiver, WatchRequest } from './watch.js'
 import { findOutcome, keepOutcome, requestDigest, type OutcomeKey } from './idempotency.js'
 import { prepareRequest } from './prepare-request.js'
@@ -112,6 +114,10 @@ class LocalDatabase implements Database {
     const { live } = this.#options.rooms
     const watch = await live.open(await liveRequest(this.#options, caller, request), receiver)
     return { id: watch.id, close: () => watch.close() }
+  }
+
+  changes(table: string, after?: string): Observable<TableChange> {
+    return tableChanges(this.#options.rooms, table, after)
   }
 
   close(): void {

@@ -22,6 +22,8 @@ import {
   type NamesNow,
   type StatementComposer,
 } from './compose-statement.js'
+import type { ChangeLog } from '../changes/change-log.js'
+import type { TableCatalog } from '../live/table-catalog.js'
 import type { LiveQueries } from '../live/live-queries.js'
 import type { Caller, CancelSignal, Parameter, StatementOutcome } from './database.js'
 import { listsLiveQueries, writeLiveQueries } from './live-query-list.js'
@@ -39,6 +41,8 @@ export interface RunnerRooms {
   readonly tables: TableShapeStore
   readonly composer: StatementComposer
   readonly live: LiveQueries
+  readonly log: ChangeLog
+  readonly catalog: TableCatalog
   /** OID of the role that an admin's statements run as while row_security is off. */
   readonly everythingRoleOid: number
   /** Tables, types or functions have changed: forget what was learned of them. */

@@ -3,7 +3,7 @@
  * all who follow. A receiver that is behind reads the log by itself until it has caught up.
  */
 import type { Change } from '../changes/change.js'
-import type { Sequence } from '../changes/sequence.js'
+import { logStart, type Sequence } from '../changes/sequence.js'
 import type { RawResult } from '../engine/statement.js'
 import { DbError } from '../errors.js'
 import { quoteIdentifier } from '../dialect/compose-text.js'
@@ -58,6 +58,8 @@ export class FollowGroup {
   #judge: JudgeImage | 'ask' | undefined
   /** Changes since the last `flush`. */
   #noted: Change[] = []
+  /** What was told last. */
+  #told: Sequence = logStart
   /** What waits for PostgreSQL to judge it. */
   readonly #waiting: Told[] = []
   #isAsking = false
@@ -339,12 +341,26 @@ export class FollowGroup {
     return judgedBy(changes, result.frames, result.columns.length - 1)
   }
 
+  /** Moves the cursors of those who follow, whom nothing has concerned for long. */
+  progress(position: Sequence): void {
+    if (this.#waiting.length > 0) return
+    for (const [watch, state] of this.#receivers) {
+      if (state.kind !== 'following' || state.position >= position) continue
+      this.#advance(watch, { kind: 'told', position })
+      this.#send(watch, { changes: noChanges, count: 0, position })
+    }
+  }
+
   #tell(changes: readonly FollowedChange[], position: Sequence): void {
     if (changes.length === 0) return
     const first = changes[0]?.sequence ?? position
+    const told = this.#told
+    this.#told = position
     let encoded: Uint8Array | undefined
     for (const [watch, state] of this.#receivers) {
       if (state.kind !== 'following') continue
+      // The auditor: who follows has been told all that the group has.
+      if (state.position < told) this.#options.rooms.metrics.liveFault('gap')
       if (state.position >= first) {
         // It had the first of them in its snapshot.
         this.#deliver(watch, changes, { kind: 'told', position })
@@ -393,6 +409,9 @@ export class FollowGroup {
     return step.deliverAfter
   }
 }
+
+/** An empty list. */
+const noChanges = new TextEncoder().encode('[]')
 
 function judged(changes: readonly Change[], judge: JudgeImage): readonly FollowedChange[] {
   return changes.flatMap((change) => followChange(change, judge) ?? [])

@@ -23,7 +23,7 @@ export type WatchEvent =
   /**
    * JSON text of a list: `["i",key,row,at?]`, `["u",key,row,at?]`, `["d",key]`, where a key is a list
    * of values. It is applied in its order, after the rows of all updates with an `at` were taken
-   * out; `at` is where the row then goes. Shared; not to be changed.
+   * out; `at` is where the row then goes. An empty list moves the cursor. Shared; not to be changed.
    */
   | {
       readonly kind: 'changes'

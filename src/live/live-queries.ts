@@ -18,7 +18,7 @@ import type { LiveAnalysis } from '../dialect/live-analysis.js'
 import type { LiveRefusal } from '../dialect/live-refusal.js'
 import { normalisedText } from '../dialect/live-text.js'
 import type { Engine } from '../engine/engine.js'
-import { DbError } from '../errors.js'
+import { DbError, assert } from '../errors.js'
 import { bindQuery, type BoundQuery } from './bind-query.js'
 import { EvaluatedGroup } from './evaluated-group.js'
 import { Evaluations } from './evaluations.js'
@@ -67,6 +67,9 @@ export interface LiveFigures {
 
 type Group = FollowGroup | EvaluatedGroup
 
+/** Changes after which a cursor moves even if none of them concerned its query: retention comes after. */
+const progressEvery = 10_000
+
 export class LiveQueries {
   readonly #options: LiveQueriesOptions
   readonly #rooms: LiveRooms
@@ -79,6 +82,7 @@ export class LiveQueries {
   readonly #watchesOfUser = new Map<string, number>()
   #state: LogState | undefined
   #position: Sequence = logStart
+  #progressAt: Sequence = logStart
   #feed: Subscription | undefined
   #starting: Promise<void> | undefined
   #handling: Promise<void> = Promise.resolve()
@@ -346,6 +350,7 @@ export class LiveQueries {
   async #startFeed(): Promise<void> {
     this.#state = await this.#options.log.state()
     this.#position = this.#state.position
+    this.#progressAt = this.#position
     this.#follow()
   }
 
@@ -415,7 +420,12 @@ export class LiveQueries {
   #hand(changes: readonly Change[], position: Sequence): void {
     const touched = new Set<Group>()
     const found = new Set<Group>()
+    let last = this.#position
     for (const change of changes) {
+      // Wrong data is worse than none.
+      if (change.sequence <= last) this.#options.metrics.liveFault('duplicate')
+      assert(change.sequence > last, 'changes come in their order, each once')
+      last = change.sequence
       if (!this.#index.has(change.tableId)) continue
       this.#index.find(change, found)
       for (const group of found) {
@@ -427,6 +437,9 @@ export class LiveQueries {
     }
     for (const group of touched) if (group.mode === 'follow') group.flush(position)
     this.#position = position
+    if (position - this.#progressAt < progressEvery) return
+    this.#progressAt = position
+    for (const group of this.#groups.values()) if (group.mode === 'follow') group.progress(position)
   }
 
   /** Ends those whose caller has another role now, or is gone. */

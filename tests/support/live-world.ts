@@ -4,18 +4,14 @@ import { encodeRows, rowEncoder } from '#src/protocol/row-json.js'
 import { ByteSink } from '#src/protocol/byte-sink.js'
 
 export const worldTables = `
-  create schema app;
+  create namespace app;
   create table app.tags (name text primary key, weight int);
-  create table app.lists (
-    id int primary key, title text, open boolean,
-    _deleted boolean not null generated always as (false) stored);
-  create table app.items (
+  create shared table app.lists (id int primary key, title text, open boolean);
+  create shared table app.items (
     id int primary key, list_id int references app.lists on delete cascade, title text, n int,
-    price numeric(10, 2), _deleted boolean not null generated always as (false) stored);
-  create table app.todos (
-    id int not null, n int, big bigint, title text, done boolean, at timestamptz, tags text[],
-    _user_id text not null default kalam.uid(),
-    _deleted boolean not null generated always as (false) stored, primary key (_user_id, id));
+    price numeric(10, 2));
+  create user table app.todos (
+    id int primary key, n int, big bigint, title text, done boolean, at timestamptz, tags text[]);
   create view app.open_items as
     select i.id, i.title, i.n, l.title as list from app.items i join app.lists l on l.id = i.list_id
      where l.open;
@@ -126,7 +122,7 @@ export function generateQuery(random: Random): GeneratedQuery {
   const table = random.one(tables)
   const where = random.is(0.85) ? ` where ${condition(table, random)}` : ''
   const plain = (sql: string, ordered = false) => ({ sql, params: [], ordered })
-  switch (random.below(14)) {
+  switch (random.below(15)) {
     case 0:
     case 1:
     case 2:
@@ -171,6 +167,10 @@ export function generateQuery(random: Random): GeneratedQuery {
       )
     case 12:
       return plain(`select * from app.open_items where n < ${number(random)}`)
+    case 13:
+      return plain(
+        `select id, title, _deleted from ${table.name} include deleted${where.replace(/_deleted/g, 'true')}`,
+      )
     default:
       return plain(`select distinct title from ${table.name}${where}`)
   }
@@ -190,7 +190,7 @@ const statements: readonly ((random: Random) => string)[] = [
     () =>
       `(${r.below(25)}, ${value(r)}, ${number(r)}000000000000, ${textValue(r)}, ${r.one(['true', 'false', 'null'])}, '2026-01-0${1 + r.below(9)}', array['x', ${textValue(r)}])`,
   )}
-    on conflict (_user_id, id) do update set n = excluded.n, title = excluded.title`,
+    on conflict (id) do update set n = excluded.n, title = excluded.title`,
   (r) =>
     `update app.todos set n = ${r.one(['n + 1', value(r), 'n'])} where id % ${1 + r.below(4)} = 0`,
   (r) => `update app.todos set title = ${textValue(r)}, done = not done where n > ${number(r)}`,
@@ -198,6 +198,10 @@ const statements: readonly ((random: Random) => string)[] = [
     `update app.todos set id = id + 100 where id = ${r.below(25)} and not exists (select from app.todos x where x.id = app.todos.id + 100)`,
   (r) => `delete from app.todos where id % ${2 + r.below(5)} = 1`,
   () => 'delete from app.todos where id > 90',
+  (r) => `undelete from app.todos where id = ${r.below(25)}`,
+  (r) =>
+    `undelete from app.items where id % ${3 + r.below(9)} = 1 and not exists (select from app.items x where x.id = app.items.id)`,
+  (r) => (r.is(0.3) ? 'truncate app.todos' : 'select 1'),
   (r) =>
     `insert into app.lists (id, title, open) values (${1 + r.below(5)}, ${textValue(r)}, ${r.one(['true', 'false'])}) on conflict (id) do update set open = not app.lists.open`,
   (r) =>

@@ -1,0 +1,199 @@
+/** Committed changes of one table as typed events, for code that embeds the server. */
+import { concatMap, defer, from, map, Observable, switchMap } from 'rxjs'
+import { changeFeed } from '../changes/change-feed.js'
+import type { Change, ChangeBatch, Image } from '../changes/change.js'
+import type { ChangeLog, LogState } from '../changes/change-log.js'
+import { formatCursor, parseCursor } from '../changes/cursor.js'
+import type { Sequence } from '../changes/sequence.js'
+import { systemIdentity, type Engine } from '../engine/engine.js'
+import type { Queries } from '../engine/queries.js'
+import { DbError } from '../errors.js'
+import { placesOf } from '../live/follow-plan.js'
+import type { Relation, TableCatalog } from '../live/table-catalog.js'
+import { ByteSink } from '../protocol/byte-sink.js'
+import type { ResultColumn } from '../protocol/type-info.js'
+import { encodeValue } from '../protocol/value-json.js'
+import type { ColumnTypes } from './column-types.js'
+
+/** A row by the names of its columns; values by the table of docs/protocol.md. */
+export type ChangedRow = Readonly<Record<string, unknown>>
+
+export type TableChange = {
+  /** Pass it as `from` to go on after this change. */
+  readonly cursor: string
+  /** Id of the user whose row it is; null for tables that are not kept per user. */
+  readonly owner: string | null
+} & (
+  | { readonly kind: 'insert'; readonly new: ChangedRow }
+  | { readonly kind: 'update'; readonly old: ChangedRow; readonly new: ChangedRow }
+  | { readonly kind: 'delete'; readonly old: ChangedRow }
+)
+
+export interface TableChangesRooms {
+  readonly engine: Pick<Engine, 'onCommit'>
+  readonly queries: Queries
+  readonly columnTypes: ColumnTypes
+  readonly log: ChangeLog
+  readonly catalog: TableCatalog
+}
+
+/**
+ * Every change of the table from now on, or after `from`, in commit order, each once. It ends in an
+ * error: NOT_FOUND (the table is not there any more, or the log no longer reaches back to `from`),
+ * BAD_REQUEST (no cursor of this log), or the engine's; subscribe again with the last cursor.
+ */
+export function tableChanges(
+  rooms: TableChangesRooms,
+  table: string,
+  after?: string,
+): Observable<TableChange> {
+  return defer(() => from(open(rooms, table, after))).pipe(
+    switchMap(({ reader, start, incarnation }) =>
+      changeFeed({
+        from: start,
+        readAfter: (position) => rooms.log.readAfter(position, reader.tableId),
+        commits: new Observable((subscriber) => rooms.engine.onCommit(() => subscriber.next())),
+      }).pipe(
+        concatMap((batch) => from(reader.read(batch))),
+        concatMap((changes) => from(changes)),
+        map(({ sequence, event }) => ({
+          ...event,
+          cursor: formatCursor({ incarnation, sequence }),
+        })),
+      ),
+    ),
+  )
+}
+
+async function open(rooms: TableChangesRooms, table: string, after: string | undefined) {
+  const state = await rooms.log.state()
+  const reader = await TableReader.open(rooms, table)
+  return { reader, start: startOf(state, after), incarnation: state.incarnation }
+}
+
+function startOf(state: LogState, after: string | undefined): Sequence {
+  if (after === undefined) return state.position
+  const cursor = parseCursor(after)
+  const isOwn = cursor?.incarnation === state.incarnation && cursor.sequence <= state.position
+  if (!isOwn) throw new DbError('BAD_REQUEST', 'the cursor is none of this log')
+  if (cursor.sequence >= state.forgotten) return cursor.sequence
+  throw new DbError('NOT_FOUND', 'the log of changes no longer reaches back to the cursor', {
+    hint: 'changes.retention_hours and changes.retention_bytes are the bounds',
+  })
+}
+
+type TableEvent =
+  | { readonly kind: 'insert'; readonly owner: string | null; readonly new: ChangedRow }
+  | {
+      readonly kind: 'update'
+      readonly owner: string | null
+      readonly old: ChangedRow
+      readonly new: ChangedRow
+    }
+  | { readonly kind: 'delete'; readonly owner: string | null; readonly old: ChangedRow }
+
+interface ReadEvent {
+  readonly sequence: Sequence
+  readonly event: TableEvent
+}
+
+/** Knows the table's columns, and learns them anew when they change. */
+class TableReader {
+  readonly tableId: number
+  readonly #rooms: TableChangesRooms
+  #relation: Relation
+  #columns: readonly ResultColumn[]
+
+  static async open(rooms: TableChangesRooms, table: string): Promise<TableReader> {
+    const relation = await findTable(rooms, await splitName(rooms.queries, table))
+    if (relation.logged === undefined) await rooms.catalog.watch(relation)
+    const known = relation.logged === undefined ? await findTable(rooms, relation) : relation
+    return new TableReader(rooms, known, await imageColumns(rooms, known))
+  }
+
+  private constructor(
+    rooms: TableChangesRooms,
+    relation: Relation,
+    columns: readonly ResultColumn[],
+  ) {
+    if (relation.logged === undefined) throw notLogged(relation)
+    this.tableId = relation.logged.id
+    this.#rooms = rooms
+    this.#relation = relation
+    this.#columns = columns
+  }
+
+  async read({ changes }: ChangeBatch): Promise<readonly ReadEvent[]> {
+    const events: ReadEvent[] = []
+    for (const change of changes) {
+      if (change.tableId !== this.tableId) continue
+      if (change.kind === 'X') throw notLogged(this.#relation)
+      if (change.version !== this.#relation.logged?.version) await this.#learn()
+      const event = this.#eventOf(change)
+      if (event !== undefined) events.push({ sequence: change.sequence, event })
+    }
+    return events
+  }
+
+  /** Changes of a shape that is gone are told by the names that their places have now. */
+  async #learn(): Promise<void> {
+    this.#relation = await findTable(this.#rooms, this.#relation)
+    this.#columns = await imageColumns(this.#rooms, this.#relation)
+  }
+
+  #eventOf(change: Change): TableEvent | undefined {
+    const { owner, old, new: latest } = change
+    if (latest !== undefined && old !== undefined)
+      return { kind: 'update', owner, old: this.#rowOf(old), new: this.#rowOf(latest) }
+    if (latest !== undefined) return { kind: 'insert', owner, new: this.#rowOf(latest) }
+    return old === undefined ? undefined : { kind: 'delete', owner, old: this.#rowOf(old) }
+  }
+
+  #rowOf(image: Image): ChangedRow {
+    return Object.fromEntries(
+      this.#columns.map(({ name, type }, index) => [name, valueOf(type, image[index] ?? null)]),
+    )
+  }
+}
+
+function valueOf(type: ResultColumn['type'], text: string | null): unknown {
+  if (text === null) return null
+  const source = Buffer.from(text)
+  const out = new ByteSink(source.length * 2 + 16)
+  encodeValue(type, source, 0, source.length, out)
+  return JSON.parse(Buffer.from(out.bytes.subarray(0, out.length)).toString('utf8'))
+}
+
+async function imageColumns(
+  { columnTypes, queries }: TableChangesRooms,
+  relation: Relation,
+): Promise<readonly ResultColumn[]> {
+  const { columns: places } = placesOf(relation)
+  const columns = relation.columns.filter(({ name }) => (places.get(name) ?? -1) >= 0)
+  return columnTypes.resolve(columns, queries)
+}
+
+/** As SQL names it: `app.todos`; without a namespace in `public`. */
+async function splitName(queries: Queries, table: string) {
+  const { rows } = await queries.query('select parse_ident($1)', [table])
+  const names = (rows[0]?.[0] ?? '')
+    .slice(1, -1)
+    .split(',')
+    .map((name) => name.replace(/^"(.*)"$/, '$1'))
+  return { schema: names.length > 1 ? (names[0] ?? '') : 'public', name: names.at(-1) ?? '' }
+}
+
+async function findTable(
+  { catalog }: TableChangesRooms,
+  { schema, name }: { readonly schema: string; readonly name: string },
+): Promise<Relation> {
+  const use = { schema, name, alias: name, byte: undefined }
+  const lookup = { schemas: [], roleOid: systemIdentity.roleOid }
+  const relation = await catalog.relation(use, lookup)
+  if (relation?.relkind === 'r') return relation
+  throw new DbError('NOT_FOUND', `there is no table ${schema}.${name}`)
+}
+
+function notLogged({ schema, name }: Relation): DbError {
+  return new DbError('NOT_FOUND', `there is no table ${schema}.${name} any more`)
+}
