@@ -1,5 +1,5 @@
 import { DbError } from '../errors.js'
-import type { RequestHead } from './uws.js'
+import type { RequestHead } from './request-head.js'
 
 /** Errors: UNAUTHORIZED if there is no key; BAD_REQUEST if there are two different ones. */
 export function readKey(head: RequestHead): string {
@@ -28,7 +28,11 @@ const visibleAscii = /^[\x21-\x7e]{1,255}$/
 /** Errors: BAD_REQUEST. */
 export function readIdempotencyKey(head: RequestHead): string | undefined {
   const key = head.header('idempotency-key')
-  if (key === '') return undefined
+  return key === '' ? undefined : checkIdempotencyKey(key)
+}
+
+/** Errors: BAD_REQUEST. */
+export function checkIdempotencyKey(key: string): string {
   if (visibleAscii.test(key)) return key
   throw new DbError('BAD_REQUEST', 'Idempotency-Key must be 1 to 255 visible ASCII characters')
 }

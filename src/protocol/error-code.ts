@@ -22,6 +22,8 @@ export const errorCodes = {
   /** No such path, user, key or table. */
   NOT_FOUND: { status: 404, sqlState: '42704', retry: false },
   METHOD_NOT_ALLOWED: { status: 405, sqlState: '08P01', retry: false },
+  /** The path opens a WebSocket, and the request does not ask for one as it should. */
+  UPGRADE_REQUIRED: { status: 426, sqlState: '08P01', retry: false },
   /** The body's Content-Type is not one the path takes. */
   UNSUPPORTED_MEDIA_TYPE: { status: 415, sqlState: '08P01', retry: false },
   /** Unique, foreign key, check, exclusion or not-null constraint. */
@@ -30,7 +32,7 @@ export const errorCodes = {
   ALREADY_EXISTS: { status: 409, sqlState: '42710', retry: false },
   /** The transaction must be run again from its start. */
   TRANSACTION_CONFLICT: { status: 409, sqlState: '40001', retry: true },
-  /** The body is larger than `http.body_bytes_max`. */
+  /** The body is larger than `http.body_bytes_max`, or a message than `socket.message_bytes_max`. */
   REQUEST_TOO_LARGE: { status: 413, sqlState: '54000', retry: false },
   /** The result is larger than `http.result_bytes_max`; stream it instead. */
   RESULT_TOO_LARGE: { status: 413, sqlState: '54000', retry: false },
@@ -42,6 +44,14 @@ export const errorCodes = {
   LIVE_LIMIT: { status: 429, sqlState: '53400', retry: true },
   /** More requests per second than this key may make. */
   RATE_LIMITED: { status: 429, sqlState: '53400', retry: true },
+  /** More subscriptions on a WebSocket than `socket.subscriptions_max`. */
+  TOO_MANY_SUBSCRIPTIONS: { status: 429, sqlState: '53400', retry: false },
+  /** More than `socket.buffered_bytes_max` waited for a reader. Nothing is lost: resume from the last cursor. */
+  SUBSCRIBER_TOO_SLOW: { status: 429, sqlState: '53400', retry: true },
+  /** A WebSocket was not authenticated, or gave no sign of life, in time. */
+  SOCKET_TIMEOUT: { status: 408, sqlState: '08006', retry: true },
+  /** The role or the rights of a WebSocket's user have changed: connect again. */
+  CALLER_CHANGED: { status: 409, sqlState: '28000', retry: true },
   /** The statement reached its deadline, `engine.statement_timeout_ms`. */
   STATEMENT_TIMEOUT: { status: 408, sqlState: '57014', retry: false },
   /** The transaction held the engine longer than `engine.transaction_timeout_ms`, or was idle too long. */
@@ -54,7 +64,7 @@ export const errorCodes = {
   DISK_FULL: { status: 507, sqlState: '53100', retry: false },
   /** Another transaction holds the engine for longer than this request may wait. */
   LEASE_TIMEOUT: { status: 503, sqlState: '55P03', retry: true },
-  /** More requests wait for the engine than `engine.queue_max`. */
+  /** More requests wait than `engine.queue_max` or `socket.queries_max`, or more sockets than `socket.sockets_max`. */
   OVERLOADED: { status: 503, sqlState: '53300', retry: true },
   /** The engine failed and was started again; whether an unacknowledged write was kept is unknown. */
   ENGINE_RESTARTED: { status: 503, sqlState: '57P01', retry: true },

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { elementSources, fieldSource } from '#src/http/json-source.js'
+import { elementSources, fieldSource } from '#src/protocol/json-source.js'
 import { propertyRuns } from '../support/counts.js'
 
 const space = fc.constantFrom('', ' ', '\n', '\t \r')

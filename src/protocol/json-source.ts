@@ -17,6 +17,20 @@ export function fieldSource(text: string, name: string): string | undefined {
   return found
 }
 
+/** The sources of the values of the object `text`, by name; of two with one name the last. */
+export function memberSources(text: string): ReadonlyMap<string, string> {
+  const sources = new Map<string, string>()
+  let at = skipSpace(text, skipSpace(text, 0) + 1)
+  while (text[at] === '"') {
+    const keyEnd = skipString(text, at)
+    const valueStart = skipSpace(text, skipSpace(text, keyEnd) + 1)
+    const valueEnd = skipValue(text, valueStart)
+    sources.set(String(JSON.parse(text.slice(at, keyEnd))), text.slice(valueStart, valueEnd))
+    at = skipSeparator(text, valueEnd)
+  }
+  return sources
+}
+
 /** The sources of the elements of the array `text`. */
 export function elementSources(text: string): string[] {
   const sources: string[] = []
