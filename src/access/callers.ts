@@ -8,6 +8,7 @@ import { rootUserId, type KnownUser, type Users } from '../catalog/users.js'
 import { DbError, assert } from '../errors.js'
 import type { Caller } from './caller.js'
 import type { LocalToken } from './local-token.js'
+import { Presences, type Presence } from './presences.js'
 import { RateLimits } from './rate-limits.js'
 
 export interface CallersOptions {
@@ -42,6 +43,7 @@ export class Callers {
   readonly #users: Users
   readonly #options: CallersOptions
   readonly #rates: RateLimits
+  readonly #presences: Presences
   readonly #byDigest: LRUCache<string, Known>
   /** Digests of well-formed keys that nobody has; when they were looked up, in ms since 1970. */
   readonly #unknown: LRUCache<string, number>
@@ -56,7 +58,11 @@ export class Callers {
     this.#byDigest = new LRUCache({ max: options.keysMax })
     this.#unknown = new LRUCache({ max: options.keysMax })
     this.#byName = new LRUCache({ max: options.keysMax })
-    users.onChange(() => this.#forget())
+    this.#presences = new Presences({ now: options.now, localKeyId })
+    users.onChange((change) => {
+      this.#forget()
+      this.#presences.changed(change)
+    })
   }
 
   /**
@@ -64,6 +70,29 @@ export class Callers {
    * RATE_LIMITED with `retryAfterS`; those of the engine for a key that is not remembered.
    */
   async authenticate(key: string): Promise<Caller> {
+    const { caller } = await this.#prove(key)
+    this.#rates.take(caller.keyId)
+    return caller
+  }
+
+  /**
+   * As `authenticate`, for a caller who stays: `onEnd` is told once, when the key no longer proves
+   * what it does now (UNAUTHORIZED, CALLER_CHANGED), unless they have left.
+   */
+  async enter(key: string, onEnd: (error: DbError) => void): Promise<Presence> {
+    for (;;) {
+      const changes = this.#changes
+      const { caller, expiresAtMs } = await this.#prove(key)
+      // Who was proven before a change might miss its announcement.
+      if (changes !== this.#changes) continue
+      const countRequest = () => this.#rates.take(caller.keyId)
+      countRequest()
+      const confirm = async () => (await this.#prove(key)).caller
+      return this.#presences.add({ caller, expiresAtMs, countRequest, confirm, onEnd })
+    }
+  }
+
+  async #prove(key: string): Promise<Known> {
     // Text that cannot be a key costs no hash and no engine time.
     if (!isKey(key)) throw unknownKey()
     const digest = digestOf(key)
@@ -71,8 +100,7 @@ export class Callers {
     if (known.expiresAtMs <= this.#options.now()) {
       throw new DbError('UNAUTHORIZED', 'the API key has expired', { hint: 'Ask for a new key.' })
     }
-    this.#rates.take(known.caller.keyId)
-    return known.caller
+    return known
   }
 
   /**

@@ -55,6 +55,18 @@ export interface UserAndKey extends User {
   readonly apikey: string | null
 }
 
+/** What is announced of a change. */
+export type UsersChange =
+  /** A user or a key more. */
+  | { readonly kind: 'added' }
+  | { readonly kind: 'key-revoked'; readonly userId: string; readonly keyId: string }
+  /** All keys of the user. */
+  | { readonly kind: 'keys-revoked'; readonly userId: string }
+  | { readonly kind: 'user-dropped'; readonly userId: string }
+  | { readonly kind: 'role-changed'; readonly userId: string }
+  /** They may have a PostgreSQL role of their own now. */
+  | { readonly kind: 'rights-changed'; readonly userId: string }
+
 export interface UsersOptions {
   readonly random: RandomBytes
   /** Now, in ms since 1970. */
@@ -65,9 +77,13 @@ export interface UsersOptions {
 export class Users {
   readonly #queries: QueryRunner
   readonly #options: UsersOptions
-  readonly #listeners: (() => void)[]
+  readonly #listeners: ((change: UsersChange) => void)[]
 
-  constructor(queries: QueryRunner, options: UsersOptions, listeners: (() => void)[] = []) {
+  constructor(
+    queries: QueryRunner,
+    options: UsersOptions,
+    listeners: ((change: UsersChange) => void)[] = [],
+  ) {
     this.#queries = queries
     this.#options = options
     this.#listeners = listeners
@@ -79,7 +95,7 @@ export class Users {
   }
 
   /** Calls back after each change, before its statement is answered. */
-  onChange(listener: () => void): void {
+  onChange(listener: (change: UsersChange) => void): void {
     this.#listeners.push(listener)
   }
 
@@ -96,7 +112,10 @@ export class Users {
       ...[hex(key.digest), key.verifier, hintOf(key.apikey)],
     ])
     const userId = rows[0]?.[0]
-    if (typeof userId === 'string') return this.#changed({ userId, name, role, apikey: key.apikey })
+    if (typeof userId === 'string') {
+      this.#announce({ kind: 'added' })
+      return { userId, name, role, apikey: key.apikey }
+    }
     if (!ifNotExists) throw new DbError('ALREADY_EXISTS', `user '${name}' exists already`)
     return { ...(await this.#mustFind(name)), apikey: null }
   }
@@ -111,7 +130,8 @@ export class Users {
       user.userId,
       this.#seconds(),
     ])
-    return this.#changed(user)
+    this.#announce({ kind: 'user-dropped', userId: user.userId })
+    return user
   }
 
   /** Errors: NOT_FOUND, FORBIDDEN (root stays admin). */
@@ -121,7 +141,8 @@ export class Users {
       throw new DbError('FORBIDDEN', 'root is always an admin')
     }
     await this.#queries.query('select kalam.set_user_role($1, $2)', [user.userId, role])
-    return this.#changed({ ...user, role })
+    this.#announce({ kind: 'role-changed', userId: user.userId })
+    return { ...user, role }
   }
 
   /** Revokes all keys of the user and makes a new one. Errors: NOT_FOUND. */
@@ -132,7 +153,8 @@ export class Users {
       ...[user.userId, this.#seconds(), hex(key.digest), key.verifier, hintOf(key.apikey)],
     ])
     if (rows.length === 0) throw noUser(name)
-    return this.#changed({ ...user, apikey: key.apikey })
+    this.#announce({ kind: 'keys-revoked', userId: user.userId })
+    return { ...user, apikey: key.apikey }
   }
 
   /** Makes one more key. Errors: NOT_FOUND, QUERY_REJECTED (`expires` is no interval after now). */
@@ -147,14 +169,8 @@ export class Users {
     ])
     const [keyId, expiresAt = null] = rows[0] ?? []
     if (typeof keyId !== 'string') throw noUser(name)
-    return this.#changed({
-      keyId,
-      userId: user.userId,
-      name,
-      apikey: key.apikey,
-      readOnly,
-      expiresAt,
-    })
+    this.#announce({ kind: 'added' })
+    return { keyId, userId: user.userId, name, apikey: key.apikey, readOnly, expiresAt }
   }
 
   /** Revokes a key for good; one that is revoked already stays so. Errors: NOT_FOUND. */
@@ -166,7 +182,8 @@ export class Users {
         hint: 'SHOW APIKEYS lists the ids.',
       })
     }
-    return this.#changed({ keyId, userId, name })
+    this.#announce({ kind: 'key-revoked', userId, keyId })
+    return { keyId, userId, name }
   }
 
   /**
@@ -178,7 +195,8 @@ export class Users {
     const { rows } = await this.#queries.query('select kalam.ensure_user_role($1)', [user.userId])
     const role = rows[0]?.[0]
     if (typeof role !== 'string') throw noUser(name)
-    return this.#changed(role)
+    this.#announce({ kind: 'rights-changed', userId: user.userId })
+    return role
   }
 
   /** The key with this SHA-256 digest, unless it was revoked. */
@@ -234,9 +252,8 @@ export class Users {
     return { apikey, salt, verifier, digest: digestOf(apikey) }
   }
 
-  #changed<T>(result: T): T {
-    for (const listener of this.#listeners) listener()
-    return result
+  #announce(change: UsersChange): void {
+    for (const listener of this.#listeners) listener(change)
   }
 
   /** Now, as to_timestamp takes it. */

@@ -4,13 +4,14 @@
  */
 import type { Observable } from 'rxjs'
 import type { Caller } from '../access/caller.js'
+import type { Presence } from '../access/presences.js'
+import type { DbError } from '../errors.js'
 import type { ResultColumn } from '../protocol/type-info.js'
+import type { Parameter, RequestParameters } from './request-parameters.js'
 import type { TableChange } from './table-changes.js'
 import type { Watch, WatchReceiver, WatchRequest } from './watch.js'
 
-import type { Parameter, RequestParameters } from './request-parameters.js'
-
-export type { Caller, Parameter, RequestParameters }
+export type { Caller, Parameter, Presence, RequestParameters }
 
 export interface SqlRequest {
   /** One statement or several, separated by semicolons. */
@@ -65,6 +66,12 @@ export interface Health {
 export interface Database {
   /** Errors: UNAUTHORIZED, RATE_LIMITED (`retryAfterS`), UNAVAILABLE. */
   authenticate(key: string): Promise<Caller>
+  /**
+   * The same for a caller who stays, as on a socket. `onEnd` is told once, when the key no longer
+   * proves what it does now: revoked, expired, of a dropped user (UNAUTHORIZED), of a user with
+   * another role or other rights (CALLER_CHANGED). Leave the presence to end the watch on it.
+   */
+  enter(key: string, onEnd: (error: DbError) => void): Promise<Presence>
   /**
    * Runs the statements in order. The first error stops; its `statement`, `position`, `line` and
    * `column` refer to `request.sql`. Aborting cancels what runs. Errors: any of protocol/error-code.

@@ -17,6 +17,7 @@ import type {
   CancelSignal,
   Database,
   Health,
+  Presence,
   SqlOutcome,
   SqlRequest,
   StatementOutcome,
@@ -67,6 +68,10 @@ class LocalDatabase implements Database {
 
   authenticate(key: string): Promise<Caller> {
     return this.#options.callers.authenticate(key)
+  }
+
+  enter(key: string, onEnd: (error: DbError) => void): Promise<Presence> {
+    return this.#options.callers.enter(key, onEnd)
   }
 
   async run(caller: Caller, request: SqlRequest, signal: CancelSignal): Promise<SqlOutcome> {
