@@ -57,6 +57,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   '@electric-sql/pglite/nodefs': ['src/engine'],
   'libpg-query': ['src/dialect'],
   'uWebSockets.js': ['src/http'],
+  ws: ['src/http', 'cli'],
   'smol-toml': ['src/config', 'cli'],
   'lossless-json': ['src/http', 'src/database'],
   'lru-cache': ['src/engine', 'src/dialect', 'src/access'],

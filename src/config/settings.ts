@@ -405,6 +405,71 @@ export const sections = {
       }),
     },
   },
+  socket: {
+    description: 'The WebSocket: SQL and live queries.',
+    settings: {
+      message_bytes_max: integer({
+        default: 1 * MiB,
+        min: 1 * KiB,
+        max: 64 * MiB,
+        unit: 'bytes',
+        description: 'Largest message that a client may send.',
+      }),
+      subscriptions_max: integer({
+        default: 1_000,
+        min: 1,
+        max: 1_000_000,
+        unit: 'subscriptions',
+        description: 'Most subscriptions on one socket.',
+      }),
+      queries_max: integer({
+        default: 100,
+        min: 1,
+        max: 10_000,
+        unit: 'queries',
+        description: 'Most queries of one socket that run or wait at a time.',
+      }),
+      buffered_bytes_max: integer({
+        default: 16 * MiB,
+        min: 256 * KiB,
+        max: 1 * GiB,
+        unit: 'bytes',
+        description:
+          'Most bytes that may wait for the reader of a socket when another message comes; ' +
+          'then the socket is ended and can resume. One result of a query may be half as large.',
+      }),
+      sockets_max: integer({
+        default: 10_000,
+        min: 1,
+        max: 1_000_000,
+        unit: 'sockets',
+        description: 'Most sockets that are open at a time.',
+      }),
+      authenticate_timeout_ms: integer({
+        default: 10_000,
+        min: 10,
+        max: 10 * minuteMs,
+        unit: 'ms',
+        description: 'Longest a new socket may take to send its key.',
+      }),
+      heartbeat_ms: integer({
+        default: 20_000,
+        min: 50,
+        max: hourMs,
+        unit: 'ms',
+        description: 'A socket that has sent nothing for so long is pinged.',
+      }),
+      idle_timeout_ms: integer({
+        default: minuteMs,
+        min: 100,
+        max: hourMs,
+        unit: 'ms',
+        description:
+          'A socket that has sent nothing for so long, not even a pong, is ended. ' +
+          'It is pinged halfway at the latest.',
+      }),
+    },
+  },
   auth: {
     description: 'Users and keys.',
     settings: {

@@ -2,13 +2,19 @@
  * Which web pages may read our answers. Keys travel in a header that scripts must set, never in
  * cookies, so credentials are never allowed and a wildcard gives nothing away.
  */
-import type { Header, RequestHead } from './uws.js'
+import type { RequestHead } from './request-head.js'
+import type { Header } from './uws.js'
 
 export interface Cors {
   /** Headers for an answer to this request: empty for callers that are not browsers. */
   headers(head: RequestHead): readonly Header[]
   /** Headers that answer a preflight. */
   preflight(head: RequestHead): readonly Header[]
+  /**
+   * Whether the page may open a WebSocket, which browsers leave to us. Those of our own host may,
+   * as they may send requests; what is no page sends no origin.
+   */
+  allows(head: RequestHead): boolean
 }
 
 /** `allowedOrigins` as in cors.allowed_origins: `:*` is any port, a lone `*` any origin. */
@@ -26,7 +32,15 @@ export function createCors(allowedOrigins: readonly string[]): Cors {
     const isRefused = allowed.every(([name]) => name !== 'access-control-allow-origin')
     return isRefused ? allowed : [...allowed, ...preflightHeaders]
   }
-  return { headers, preflight }
+  const allows = (head: RequestHead): boolean => {
+    const origin = head.header('origin')
+    return origin === '' || isAnyAllowed || isAllowed(origin) || isOwn(origin, head)
+  }
+  return { headers, preflight, allows }
+}
+
+function isOwn(origin: string, head: RequestHead): boolean {
+  return URL.canParse(origin) && new URL(origin).host === head.header('host').toLowerCase()
 }
 
 /** Shared caches must keep answers to different pages apart. */

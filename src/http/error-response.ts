@@ -19,21 +19,23 @@ export function toDbError(thrown: unknown, log: Log): DbError {
 
 /** `{"status":"error","error":{…}}`; unknown fields are left out. */
 export function errorJson(error: DbError): string {
+  return `{"status":"error","error":${errorObjectJson(error)}}`
+}
+
+/** `{"code":…,"message":…}`, as every door sends it. */
+export function errorObjectJson(error: DbError): string {
   const { position, line, column, hint, detail, where, statement } = error.fields
   return JSON.stringify({
-    status: 'error',
-    error: {
-      code: error.code,
-      message: error.message,
-      sqlstate: error.sqlState,
-      position,
-      line,
-      column,
-      hint,
-      detail,
-      where,
-      statement,
-    },
+    code: error.code,
+    message: error.message,
+    sqlstate: error.sqlState,
+    position,
+    line,
+    column,
+    hint,
+    detail,
+    where,
+    statement,
   })
 }
 

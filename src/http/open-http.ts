@@ -13,7 +13,10 @@ import { Cancellation, sendError, type Door, type Reply } from './reply.js'
 import { RunningReplies } from './running-replies.js'
 import { routeName, routeRequest } from './router.js'
 import { affordableConnections, descriptorLimit } from './connection-count.js'
-import { listen, type Exchange, type Listener, type RequestHead } from './uws.js'
+import type { RequestHead } from './request-head.js'
+import { Sockets } from './sockets.js'
+import { upgradeRefusal, type UpgradeRules } from './upgrade.js'
+import { listen, type Exchange, type Listener } from './uws.js'
 
 export interface HttpOptions {
   readonly config: Config
@@ -37,8 +40,21 @@ export interface HttpServer {
 /** Errors: CONFIG_INVALID if the address cannot be had, or TLS is not possible. */
 export async function openHttp(options: HttpOptions): Promise<HttpServer> {
   const { config } = options
-  const door: Door = { ...options, sink: new ByteSink(), isStopping: false }
   const cors = createCors(config.cors.allowed_origins)
+  const door: Door = {
+    ...options,
+    sink: new ByteSink(),
+    bodySink: new ByteSink(),
+    isStopping: false,
+    upgradeRefusal: (head) => upgradeRefusal(rules, head),
+  }
+  const sockets = new Sockets(door)
+  const rules: UpgradeRules = {
+    cors,
+    socketsMax: config.socket.sockets_max,
+    openCount: () => sockets.openCount,
+    isStopping: () => door.isStopping,
+  }
   const running = new RunningReplies()
   const listener = await listen({
     host: config.server.host,
@@ -49,12 +65,13 @@ export async function openHttp(options: HttpOptions): Promise<HttpServer> {
     onCrowded: (head, exchange) =>
       accept({ door, cors, running, head, exchange, refusal: tooManyConnections() }),
     crowdedBody: errorJson(tooManyConnections()),
+    sockets,
     onBug: (error) => options.log.error('internal error in the HTTP door', { error }),
   })
   const { port } = listener
   options.log.info('listening', { host: config.server.host, port })
   let closing: Promise<void> | undefined
-  return { port, close: () => (closing ??= close(door, running, listener)) }
+  return { port, close: () => (closing ??= close({ door, running, sockets, listener })) }
 }
 
 function connectionsMaxOf({ config, log }: HttpOptions): number {
@@ -125,12 +142,22 @@ function refusalOf(door: Door, { isAmbiguous }: RequestHead): DbError | undefine
 /** Time for cancelled requests to say so to their callers. */
 const farewellMs = 500
 
-async function close(door: Door, running: RunningReplies, listener: Listener): Promise<void> {
+interface Parts {
+  readonly door: Door
+  readonly running: RunningReplies
+  readonly sockets: Sockets
+  readonly listener: Listener
+}
+
+async function close({ door, running, sockets, listener }: Parts): Promise<void> {
   door.isStopping = true
   listener.stopAccepting()
   for (const { exchange } of running) exchange.isLast = true
-  await running.emptied(door.config.server.shutdown_timeout_ms)
+  sockets.stop()
+  const emptied = (ms: number) => Promise.all([running.emptied(ms), sockets.emptied(ms)])
+  await emptied(door.config.server.shutdown_timeout_ms)
   for (const { cancellation } of running) cancellation.abort()
-  await running.emptied(farewellMs)
+  sockets.cancel()
+  await emptied(farewellMs)
   listener.closeConnections()
 }

@@ -6,6 +6,7 @@ import type { ByteSink } from '../protocol/byte-sink.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { errorHeaders, errorJson, toDbError } from './error-response.js'
+import type { RequestHead } from './request-head.js'
 import type { Exchange, Header } from './uws.js'
 
 /** What all requests share. */
@@ -17,6 +18,10 @@ export interface Door {
   readonly version: string
   /** For one answer at a time: cleared, written and sent without a wait in between. */
   readonly sink: ByteSink
+  /** The same, for what becomes a part of it. */
+  readonly bodySink: ByteSink
+  /** Why a request for a WebSocket gets none; undefined if it gets one. */
+  readonly upgradeRefusal: (head: RequestHead) => DbError | undefined
   /** The server is stopping. */
   isStopping: boolean
 }
@@ -88,6 +93,11 @@ export function sendError(reply: Reply, thrown: unknown, headers: readonly Heade
 
 /** What the caller is told of what was thrown. */
 export function callersError({ door }: Reply, thrown: unknown): DbError {
+  return doorsError(door, thrown)
+}
+
+/** The same where there is no request. */
+export function doorsError(door: Pick<Door, 'log' | 'isStopping'>, thrown: unknown): DbError {
   const error = toDbError(thrown, door.log)
   if (error.code !== 'CANCELLED' || !door.isStopping) return error
   return new DbError('UNAVAILABLE', 'the server is stopping', {}, { cause: error })

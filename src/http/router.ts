@@ -2,8 +2,9 @@
 import { DbError } from '../errors.js'
 import { readKey } from './credentials.js'
 import { sendError, sendJson, send, type Reply } from './reply.js'
+import { socketPath, upgradeHeaders } from './upgrade.js'
+import type { RequestHead } from './request-head.js'
 import { answerSql } from './sql-route.js'
-import type { RequestHead } from './uws.js'
 
 /** Answers a request. The head must be read before the first wait. */
 type Handler = (reply: Reply, head: RequestHead) => void | Promise<void>
@@ -17,6 +18,7 @@ interface Route {
 const routes = new Map(
   [
     { path: '/v1/api/sql', post: answerSql },
+    { path: socketPath, get: refuseSocket },
     { path: '/v1/api/healthcheck', get: answerHealthcheck },
     { path: '/health', get: answerHealth },
     { path: '/ready', get: answerReady },
@@ -71,6 +73,12 @@ function answerNotFound(_reply: Reply, { method, path }: RequestHead): void {
   throw new DbError('NOT_FOUND', `${method} ${path.slice(0, 256)}: no such path`, {
     hint: 'The SQL API is POST /v1/api/sql.',
   })
+}
+
+/** What comes here asked for no WebSocket, or gets none. */
+function refuseSocket(reply: Reply, head: RequestHead): void {
+  const error = reply.door.upgradeRefusal(head) ?? new DbError('UNAVAILABLE', 'try again')
+  sendError(reply, error, error.code === 'UPGRADE_REQUIRED' ? upgradeHeaders : [])
 }
 
 /** The process runs. */

@@ -18,14 +18,25 @@ export interface ResponseOptions {
 /** Writes the whole answer. */
 export function writeSqlResponse({ outcome, rows, startedMs, out }: ResponseOptions): void {
   out.append(opening)
+  writeResults(outcome.results, rows, out)
+  const replayed = outcome.replayed ? ',"replayed":true' : ''
+  out.appendText(`,"took_ms":${tookMs(startedMs)}${replayed}}`)
+}
+
+/** Writes the list of results. */
+export function writeResults(
+  results: readonly StatementOutcome[],
+  rows: RowShape,
+  out: ByteSink,
+): void {
+  out.appendText('[')
   let isFirst = true
-  for (const result of outcome.results) {
+  for (const result of results) {
     if (!isFirst) out.append(comma)
     isFirst = false
     writeResult(result, rows, out)
   }
-  const replayed = outcome.replayed ? ',"replayed":true' : ''
-  out.appendText(`],"took_ms":${tookMs(startedMs)}${replayed}}`)
+  out.appendText(']')
 }
 
 /** `[{"name":"id","type":"int4"}]` */
@@ -71,5 +82,5 @@ function describe(columns: readonly ResultColumn[], rows: RowShape): Description
 }
 
 const utf8 = new TextEncoder()
-const opening = utf8.encode('{"status":"success","results":[')
+const opening = utf8.encode('{"status":"success","results":')
 const comma = utf8.encode(',')

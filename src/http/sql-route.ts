@@ -3,10 +3,10 @@ import type { Caller, SqlRequest } from '../database/database.js'
 import { DbError } from '../errors.js'
 import { readIdempotencyKey, readKey } from './credentials.js'
 import { sendError, sendJson, type Reply } from './reply.js'
+import type { RequestHead } from './request-head.js'
 import { parseSqlBody, type SqlBody } from './sql-body.js'
 import { writeSqlResponse } from './sql-response.js'
 import { streamRows } from './stream-rows.js'
-import type { RequestHead } from './uws.js'
 
 /** What the head says; read before the first wait. */
 interface SqlHead {

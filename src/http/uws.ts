@@ -1,40 +1,24 @@
 /**
- * The only file that knows uWebSockets.js, native or its JavaScript fallback (UWS_USE_FALLBACK=1,
- * and Node versions without a binary), and makes both behave alike. What uWS asks of us:
+ * The door to uWebSockets.js, native or its JavaScript fallback (UWS_USE_FALLBACK=1, and Node
+ * versions without a binary), which makes both behave alike; native-sockets.ts and
+ * fallback-sockets.ts do so for WebSockets. What uWS asks of us:
  *   - a request is gone when the handler returns: `RequestHead` must be read before any wait;
  *   - a response is gone after its end or abort, touching it then crashes: `Exchange` guards;
  *   - a body chunk is gone when its callback returns: it is decoded or copied there;
  *   - an exception in a callback ends the process: handlers are guarded.
  */
 import { createRequire } from 'node:module'
-import { STATUS_CODES, type Server, type ServerResponse } from 'node:http'
+import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type * as uws from 'uWebSockets.js'
-import type {
-  AppOptions,
-  HttpRequest,
-  HttpResponse,
-  TemplatedApp,
-  us_listen_socket,
-} from 'uWebSockets.js'
+import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket } from 'uWebSockets.js'
 import { DbError, assert } from '../errors.js'
 import { BodyCollector } from './body-collector.js'
 import { connectionsBeyond } from './connection-count.js'
-
-/** What is read of a request's head; valid until the handler returns. */
-export interface RequestHead {
-  /** Upper case. */
-  readonly method: string
-  /** Without the query. */
-  readonly path: string
-  /** Of several headers of one name one is taken; empty if there is none. */
-  header(lowerCaseName: string): string
-  /**
-   * A proxy may see the body end elsewhere than we do (several lengths, another encoding than
-   * `chunked`), and take what follows for a request of someone else.
-   */
-  readonly isAmbiguous: boolean
-}
+import { fallbackSockets, type FallbackSockets } from './fallback-sockets.js'
+import { nativeSockets } from './native-sockets.js'
+import type { RequestHead } from './request-head.js'
+import type { SocketAcceptor } from './socket-connection.js'
 
 export type RequestHandler = (head: RequestHead, exchange: Exchange) => void
 
@@ -52,6 +36,8 @@ export interface ListenOptions {
   readonly onCrowded: RequestHandler
   /** JSON for a connection that is refused before its request is read. */
   readonly crowdedBody: string
+  /** Opens WebSockets on one path. */
+  readonly sockets: SocketAcceptor
   /** Told what a handler or a listener throws, which is a bug; that connection ends. */
   readonly onBug: (thrown: unknown) => void
 }
@@ -78,16 +64,17 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   library._cfg('silent')
   const app = createApp(library, options)
   const crowd = { beyond: 0 }
+  if (!isFallback(library)) app.ws(options.sockets.path, socketsOf(options))
   app.any('/*', (response, request) => {
     const handler = crowd.beyond > 0 ? options.onCrowded : options.handler
     crowd.beyond = Math.max(0, crowd.beyond - 1)
     dispatch({ handler, onBug: options.onBug }, response, request)
   })
   const socket = await openSocket(app, options)
-  const fallback = (socket as FallbackSocket).http
   const port = library.us_socket_local_port(socket)
-  const watch = fallback == null ? watchConnections(options.connectionsMax, port, crowd) : undefined
-  if (fallback != null) mendFallback(fallback, options)
+  const sockets = mendFallback(socket, options)
+  const watch =
+    sockets === undefined ? watchConnections(options.connectionsMax, port, crowd) : undefined
   let isAccepting = true
   const stopAccepting = () => {
     if (isAccepting) library.us_listen_socket_close(socket)
@@ -95,9 +82,19 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   }
   const closeConnections = () => {
     clearInterval(watch)
+    sockets?.terminate()
     closeApp(app, socket)
   }
   return { port, stopAccepting, closeConnections }
+}
+
+function socketsOf(options: ListenOptions) {
+  return nativeSockets({
+    acceptor: options.sockets,
+    dispatch: (response, request) => dispatch(options, response, request),
+    headOf: (request) => headOf(request, false),
+    onBug: options.onBug,
+  })
 }
 
 type Library = typeof uws
@@ -105,9 +102,10 @@ type Library = typeof uws
 interface ClosableApp {
   close?: () => void
 }
-/** The fallback's listen socket knows its server. */
+/** The fallback's listen socket knows its server, and routes its requests. */
 interface FallbackSocket {
   readonly http?: Server | null
+  handleRequest?(request: IncomingMessage, response: ServerResponse): void
 }
 
 function loadLibrary(): Library {
@@ -119,11 +117,14 @@ function loadLibrary(): Library {
   return require(name) as Library
 }
 
+/** The fallback has no SSLApp, whatever the declarations say. */
+function isFallback(library: Library): boolean {
+  return (library.SSLApp as unknown) === undefined
+}
+
 function createApp(library: Library, { tls }: ListenOptions): TemplatedApp {
   if (tls === undefined) return library.App()
-  // The fallback has no SSLApp, whatever the declarations say.
-  const SSLApp: ((options: AppOptions) => TemplatedApp) | undefined = library.SSLApp
-  if ((SSLApp as unknown) === undefined) {
+  if (isFallback(library)) {
     throw new DbError(
       'CONFIG_INVALID',
       'server.tls_cert: this Node.js runs the JavaScript fallback of uWebSockets.js, ' +
@@ -131,7 +132,7 @@ function createApp(library: Library, { tls }: ListenOptions): TemplatedApp {
     )
   }
   try {
-    return SSLApp({ cert_file_name: tls.certificateFile, key_file_name: tls.keyFile })
+    return library.SSLApp({ cert_file_name: tls.certificateFile, key_file_name: tls.keyFile })
   } catch (cause) {
     throw new DbError(
       'CONFIG_INVALID',
@@ -196,7 +197,20 @@ function watchConnections(max: number, port: number, crowd: Crowd): NodeJS.Timeo
  * The fallback watches each connection and never forgets one: a leak, for nothing it needs. In its
  * place connections are counted, and one too many is refused before it can ask for anything.
  */
-function mendFallback(server: Server, { connectionsMax, crowdedBody }: ListenOptions): void {
+function mendFallback(
+  socket: us_listen_socket,
+  options: ListenOptions,
+): FallbackSockets | undefined {
+  const context = socket as FallbackSocket
+  const server = context.http
+  if (server == null) return undefined
+  boundConnections(server, options)
+  const dispatch = (request: IncomingMessage, response: ServerResponse) =>
+    context.handleRequest?.(request, response)
+  return fallbackSockets({ server, acceptor: options.sockets, dispatch, onBug: options.onBug })
+}
+
+function boundConnections(server: Server, { connectionsMax, crowdedBody }: ListenOptions): void {
   // The first listener is node:http's own.
   const [serve] = server.listeners('connection') as ((this: Server, socket: Socket) => void)[]
   assert(serve !== undefined, 'node:http listens for connections')
@@ -240,15 +254,8 @@ function dispatch(
   response: HttpResponse,
   request: HttpRequest,
 ): void {
-  const url = request.getUrl()
-  const queryStart = url.indexOf('?')
-  const method = request.getMethod().toUpperCase()
-  const exchange = new Exchange(response, method === 'HEAD', options.onBug)
-  const head: RequestHead = {
-    method,
-    path: queryStart === -1 ? url : url.slice(0, queryStart),
-    ...readHeaders(request, exchange),
-  }
+  const head = headOf(request, isOfFallback(response))
+  const exchange = new Exchange(response, head.method === 'HEAD', options.onBug)
   try {
     options.handler(head, exchange)
   } catch (thrown) {
@@ -257,13 +264,28 @@ function dispatch(
   }
 }
 
+/** Of the fallback: it wraps node:http's. */
+function isOfFallback(response: HttpResponse): boolean {
+  return response['response'] !== undefined
+}
+
+function headOf(request: HttpRequest, isFallbacks: boolean): RequestHead {
+  const url = request.getUrl()
+  const queryStart = url.indexOf('?')
+  return {
+    method: request.getMethod().toUpperCase(),
+    path: queryStart === -1 ? url : url.slice(0, queryStart),
+    ...readHeaders(request, isFallbacks),
+  }
+}
+
 /** One walk over the headers costs no more than asking for the few that are looked at. */
 function readHeaders(
   request: HttpRequest,
-  exchange: Exchange,
+  isFallbacks: boolean,
 ): Pick<RequestHead, 'header' | 'isAmbiguous'> {
   // node:http, under the fallback, refuses by itself what would be ambiguous.
-  if (exchange.isOfFallback)
+  if (isFallbacks)
     return {
       header: (name) => request.getHeader(name),
       isAmbiguous: isOddEncoding(request.getHeader('transfer-encoding')),
@@ -313,10 +335,6 @@ export class Exchange {
         onBug(thrown)
       }
     })
-  }
-
-  get isOfFallback(): boolean {
-    return this.#node !== undefined
   }
 
   /** Answered, or the caller has gone. */

@@ -30,10 +30,23 @@ export interface LiveGauges {
   readonly due: number
 }
 
+/** How the WebSockets are, at a moment. */
+export interface SocketFigures {
+  readonly open: number
+  readonly subscriptions: number
+  /** What waits for readers. */
+  readonly bufferedBytes: number
+}
+
 /** What the server counts. Calls take well under a microsecond and never throw. */
 export interface Metrics {
   httpRequest(figures: HttpRequestFigures): void
   statement(figures: StatementFigures): void
+  socketOpened(): void
+  /** `code`: why, an error's code; `CLOSED` where the client did it. */
+  socketEnded(code: string): void
+  /** A message of a client (`in`) or to one (`out`). */
+  socketMessage(direction: 'in' | 'out', bytes: number): void
   /** A caller was turned away: `missing`, `unknown`, `expired`, `revoked`, `malformed`. */
   authenticationFailed(reason: string): void
   rateLimited(): void
@@ -52,6 +65,8 @@ export interface Metrics {
   liveFault(kind: 'gap' | 'duplicate'): void
   /** Tells how to read what is live now; the last caller wins. */
   watchLive(read: () => LiveGauges): void
+  /** Tells how to read the state of the sockets; the last caller wins. */
+  watchSockets(read: () => SocketFigures): void
   /** Tells how to read the number of units that wait for the engine; the last caller wins. */
   watchQueue(read: () => number): void
   /** The page for Prometheus. */
@@ -82,8 +97,10 @@ export function createMetrics(): Metrics {
         this.set(readLive()[field])
       },
     })
+  const watchSockets = gaugeSockets(registry)
   return {
     ...recorders(figures),
+    watchSockets,
     watchLive: (read) => {
       readLive = read
     },
@@ -104,6 +121,25 @@ const liveGauges = [
   ['due', 'due_queries', 'Live queries that are to be evaluated again.'],
 ] as const
 
+function gaugeSockets(registry: Registry): Metrics['watchSockets'] {
+  let read = (): SocketFigures => ({ open: 0, subscriptions: 0, bufferedBytes: 0 })
+  const gauge = (name: string, help: string, figure: keyof SocketFigures) =>
+    new Gauge({
+      name: `kalamdb_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read()[figure])
+      },
+    })
+  gauge('sockets', 'Open WebSockets.', 'open')
+  gauge('socket_subscriptions', 'Subscriptions on open WebSockets.', 'subscriptions')
+  gauge('socket_buffered_bytes', 'Bytes that wait for readers of WebSockets.', 'bufferedBytes')
+  return (newRead) => {
+    read = newRead
+  }
+}
+
 type Figures = ReturnType<typeof createFigures>
 
 /** From a cached point read to a statement at its deadline. */
@@ -123,6 +159,10 @@ function createFigures(registry: Registry) {
     requestSeconds: seconds('http_request_seconds', 'Time from request to answer.'),
     statements: tally('sql_statements_total', 'SQL statements.', ['command', 'outcome']),
     statementSeconds: seconds('sql_statement_seconds', 'Time a statement took, waiting included.'),
+    sockets: counter('sockets_opened_total', 'WebSockets that were opened.'),
+    socketsEnded: counter('sockets_ended_total', 'WebSockets that ended, and why.', ['code']),
+    socketMessages: counter('socket_messages_total', 'Messages on WebSockets.', ['direction']),
+    socketBytes: counter('socket_message_bytes_total', 'Bytes of these messages.', ['direction']),
     authenticationFailures: counter(
       'authentication_failures_total',
       'Requests turned away for their key.',
@@ -150,7 +190,9 @@ function createFigures(registry: Registry) {
   }
 }
 
-function recorders(figures: Figures): Omit<Metrics, 'watchQueue' | 'watchLive' | 'render'> {
+function recorders(
+  figures: Figures,
+): Omit<Metrics, 'watchSockets' | 'watchQueue' | 'watchLive' | 'render'> {
   return {
     httpRequest: ({ route, status, seconds }) => {
       figures.requests.count(route, String(status))
@@ -159,6 +201,12 @@ function recorders(figures: Figures): Omit<Metrics, 'watchQueue' | 'watchLive' |
     statement: ({ command, outcome, seconds }) => {
       figures.statements.count(command, outcome)
       figures.statementSeconds.observe(seconds)
+    },
+    socketOpened: () => figures.sockets.inc(),
+    socketEnded: (code) => figures.socketsEnded.inc({ code }),
+    socketMessage: (direction, bytes) => {
+      figures.socketMessages.inc({ direction })
+      figures.socketBytes.inc({ direction }, bytes)
     },
     authenticationFailed: (reason) => figures.authenticationFailures.inc({ reason }),
     rateLimited: () => figures.rateLimits.inc(),
