@@ -111,8 +111,8 @@ class FallbackSocket implements SocketConnection {
 
   listen(acceptor: SocketAcceptor, duplex: Duplex): void {
     const socket = this.#socket
-    // What is no WebSocket, or too large: `ws` answers with a close frame, and `close` follows.
-    socket.on('error', () => undefined)
+    // What is no WebSocket, or too large: `ws` sends a close frame and waits for the other side's.
+    socket.on('error', () => this.#terminateSoon())
     socket.on('message', (bytes: Buffer, isBinary) =>
       this.#guarded((listener) => listener.message(bytes, isBinary)),
     )
@@ -151,14 +151,18 @@ class FallbackSocket implements SocketConnection {
   end(code: number, reason: string): void {
     if (this.#isEnded) return
     this.#socket.close(code, reason)
-    const timer = setTimeout(() => this.#socket.terminate(), closeGraceMs)
-    this.#socket.once('close', () => clearTimeout(timer))
+    this.#terminateSoon()
     this.#tellClosed(code)
   }
 
   terminate(): void {
     this.#socket.terminate()
     this.#tellClosed(1006)
+  }
+
+  #terminateSoon(): void {
+    const timer = setTimeout(() => this.#socket.terminate(), closeGraceMs)
+    this.#socket.once('close', () => clearTimeout(timer))
   }
 
   #tellClosed(code: number): void {
