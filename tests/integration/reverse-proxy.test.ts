@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { linesOf, postSql } from '../support/http-client.js'
 import { openTestServer, type TestServer } from '../support/server.js'
+import { enterSocket } from '../support/socket-client.js'
 
 const nginx = findNginx()
 // Debian's package is `nginx-light`; CI installs it.
@@ -57,6 +58,12 @@ describeProxy('C10: behind nginx', () => {
     const answer = await postSql(proxied, { body: { sql }, headers })
     expect(linesOf(answer)).toHaveLength(20_002)
     expect(linesOf(answer).at(-1)).toMatchObject({ status: 'success' })
+  })
+
+  test('WebSockets pass', async () => {
+    await using socket = await enterSocket(proxied)
+    socket.send({ type: 'query', id: 1, sql: 'select 1 as a' })
+    expect(await socket.next()).toMatchObject({ results: [{ rows: [{ a: 1 }] }] })
   })
 
   test('a caller that goes away cancels the statement behind the proxy', async () => {
