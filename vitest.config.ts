@@ -23,7 +23,11 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'fallback',
-          include: ['tests/contract/**/*.test.ts', 'tests/integration/http-door.test.ts'],
+          include: [
+            'tests/contract/**/*.test.ts',
+            'tests/integration/http-door.test.ts',
+            'tests/fuzz/socket.test.ts',
+          ],
           env: { UWS_USE_FALLBACK: '1' },
         },
       },
