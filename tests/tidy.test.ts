@@ -48,7 +48,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'src/config',
     'src/telemetry',
   ],
-  cli: ['src/server', 'src/config', 'src/errors', 'src/protocol'],
+  link: [],
+  cli: ['src/server', 'src/config', 'src/errors', 'src/protocol', 'link'],
 }
 
 /** Package → the rooms that may name it. */
@@ -77,7 +78,7 @@ interface SourceFile {
   readonly faults: readonly string[]
 }
 
-const files = ['src', 'cli/src']
+const files = ['src', 'cli/src', 'link/sdks/typescript/src']
   .flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((path) =>
       join(folder, path),
@@ -125,7 +126,7 @@ test('ARCHITECTURE.md has this table of rooms', () => {
   const rows = page.matchAll(/^\| `([^`]+)` +\|[^|]+\|([^|]+)\|$/gmu)
   const table = Array.from(rows, ([, room = '', names = '']): [string, string[]] => [
     room,
-    Array.from(names.matchAll(/\w+/gu), ([name]) => `src/${name}`),
+    Array.from(names.matchAll(/\w+/gu), ([name]) => (name === 'link' ? name : `src/${name}`)),
   ])
   expect(Object.fromEntries(table)).toEqual(mayImport)
 })
@@ -172,10 +173,10 @@ function faultOf(node: ts.Node): string | undefined {
   return undefined
 }
 
-/** `src/engine/pglite/backend.ts` → `src/engine`; `src/errors.ts` → `src/errors`; `cli/src/…` → `cli`. */
+/** `src/engine/pglite/backend.ts` → `src/engine`; `src/errors.ts` → `src/errors`; `cli/src/…` → `cli`; `link/…` → `link`. */
 function roomOf(path: string): string {
   const [top = '', next = ''] = path.replace(/\.(ts|js)$/, '').split('/')
-  return top === 'cli' ? top : `${top}/${next}`
+  return top === 'cli' || top === 'link' ? top : `${top}/${next}`
 }
 
 function resolved(from: string, target: string): string {

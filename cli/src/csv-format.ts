@@ -4,6 +4,11 @@ import type { StatementResult } from './server-connection.js'
 
 const lineEnd = '\r\n'
 
+/** One line, with its end. */
+export function csvLine(cells: readonly Cell[]): string {
+  return cells.map(field).join(',') + lineEnd
+}
+
 /** The header and the rows; nothing for a statement that has no columns. */
 export function formatCsv({ columns, rows }: StatementResult): string {
   if (columns.length === 0) return ''

@@ -21,6 +21,7 @@ import { metaSql } from './shell/meta-commands.js'
 import { runInputs } from './sql-command.js'
 import type { SqlInput } from './sql-input.js'
 import { runStatus } from './status-command.js'
+import { readSubscribe } from './subscribe-statement.js'
 import type { Invocation, Surroundings } from './surroundings.js'
 import { resolveTarget, type GlobalOptions } from './target.js'
 
@@ -66,6 +67,7 @@ function buildProgram(invocation: Invocation, run: Run): Command {
   addServe(program, invocation, run)
   addUserCommands(program, invocation, run)
   addKeyCommands(program, invocation, run)
+  addSubscribe(program, invocation, run)
   addStatus(program, invocation, run)
   return program
 }
@@ -75,6 +77,7 @@ const helpEnding = `Examples:
   kalam user create alice                      make a user and print her first key, once
   kalam -c 'SELECT now()'                      run SQL and print the result
   kalam -f schema.sql --format json            run a file
+  kalam subscribe 'SELECT * FROM app.todos'    print rows as they change, until Ctrl-C
   echo 'SELECT 1' | kalam --format csv         run what is piped in
   kalam                                        type SQL; \\? explains the shell
 
@@ -221,6 +224,41 @@ function adminRunner(program: Command, { surroundings }: Invocation, run: Run) {
       isQuiet: options.quiet === true,
     })
   }
+}
+
+interface SubscribeFlags {
+  readonly from?: string
+  readonly params?: string
+}
+
+function addSubscribe(program: Command, { surroundings, signal }: Invocation, run: Run): void {
+  program
+    .command('subscribe <query>')
+    .description('print the rows of a query, then what changes them, until Ctrl-C')
+    .option('--from <cursor>', 'continue after this cursor instead of printing all rows')
+    .option('--params <json>', 'the list of $1, $2, …, as JSON')
+    .action(async (query: string, { from, params }: SubscribeFlags) => {
+      refuseInputs(run, 'subscribe')
+      const options = optionsOf(program)
+      const connection = connect(options, surroundings)
+      const { runSubscribe } = await import('./subscribe-command.js')
+      run.exit = await runSubscribe({
+        ...{ connection, surroundings, signal, from },
+        isQuiet: options.quiet === true,
+        format: connection.target.format,
+        sql: readSubscribe(query)?.sql ?? query,
+        params: params === undefined ? undefined : checkedParams(params),
+      })
+    })
+}
+
+function checkedParams(json: string): string {
+  try {
+    if (Array.isArray(JSON.parse(json))) return json
+  } catch {
+    // Told below.
+  }
+  throw new CliError('usage', `--params must be a list in JSON like '[1, "x"]', not ${json}`)
 }
 
 function addStatus(program: Command, { surroundings }: Invocation, run: Run): void {

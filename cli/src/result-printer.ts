@@ -17,6 +17,7 @@ export interface PrinterOptions {
 export class ResultPrinter {
   readonly #options: PrinterOptions
   #count = 0
+  #isInterrupted = false
 
   constructor(options: PrinterOptions) {
     this.#options = options
@@ -47,8 +48,15 @@ export class ResultPrinter {
   /** Completes the JSON document: a list with one element for each statement. */
   async end(): Promise<void> {
     if (this.#options.format !== 'json') return
-    await this.#write(this.#count === 0 ? '[]\n' : ']\n')
+    if (this.#count > 0) await this.#write(']\n')
+    else if (!this.#isInterrupted) await this.#write('[]\n')
     this.#count = 0
+  }
+
+  /** Ends the document, for something else is written now; what follows begins another. */
+  async interrupt(): Promise<void> {
+    if (this.#count > 0) await this.end()
+    this.#isInterrupted = true
   }
 
   /** An empty line stands between two results. */

@@ -4,7 +4,7 @@
  */
 import { CliError } from './exit-code.js'
 import { elements, members, readString } from './json-source.js'
-import type { Target } from './target.js'
+import type { Key, Target } from './target.js'
 
 export interface Column {
   readonly name: string
@@ -65,17 +65,23 @@ export class ServerConnection {
 
   /** Runs SQL. Aborting the signal cancels it on the server too. Throws CliError. */
   async run(request: SqlRequest, signal?: AbortSignal): Promise<Reply> {
-    if (this.target.key === undefined) throw await this.#withoutKey()
+    const key = await this.key()
     const response = await this.#fetch('/v1/api/sql', {
       method: 'POST',
       headers: {
         'content-type': 'application/json',
-        authorization: `Bearer ${this.target.key.value}`,
+        authorization: `Bearer ${key.value}`,
       },
       body: JSON.stringify(request),
       signal: signal ?? null,
     })
     return readReply(response.status, await this.#text(response), this.target)
+  }
+
+  /** The key that there must be. Throws CliError `notAuthorised` or `notConnected` if there is none. */
+  async key(): Promise<Key> {
+    if (this.target.key === undefined) throw await this.#withoutKey()
+    return this.target.key
   }
 
   /** How the server is; needs no key. Throws CliError if nothing answers. */
@@ -241,7 +247,8 @@ function noTokenAdvice(url: string, missingToken: string | undefined): string {
   ].join('\n')
 }
 
-function wrongKeyAdvice(target: Target, message: string): string {
+/** What to do about a key that the server does not accept. */
+export function wrongKeyAdvice(target: Target, message: string): string {
   const origin = target.key?.origin ?? 'nowhere'
   return [
     `${target.url} does not accept the key from ${origin}: ${message}`,

@@ -1,10 +1,13 @@
 /** `kalam -c`, `kalam -f` and SQL on standard input. */
-import type { ExitName } from './exit-code.js'
+import type { FoundStatement } from '../../src/protocol/sql-text.js'
+import { CliError, type ExitName } from './exit-code.js'
+import type { OutputFormat } from './output-format.js'
 import { ResultPrinter } from './result-printer.js'
 import type { ServerConnection } from './server-connection.js'
 import { formatSqlError } from './sql-error-text.js'
 import { sourceName, statementsOf, type SqlInput } from './sql-input.js'
 import { SqlSession, type SqlFailure } from './sql-session.js'
+import { readSubscribe, type SubscribeStatement } from './subscribe-statement.js'
 import type { Surroundings } from './surroundings.js'
 
 export interface SqlCommandOptions {
@@ -32,7 +35,11 @@ export async function runInputs(
   })
   try {
     for (const input of inputs) {
-      const exit = await runInput(input, session, options)
+      const exit = await runInput(input, session, {
+        ...options,
+        format: options.connection.target.format,
+        beforeLive: () => printer.interrupt(),
+      })
       if (exit !== 'ok') return exit
     }
     return 'ok'
@@ -41,11 +48,22 @@ export async function runInputs(
   }
 }
 
+/** What an input is run with. */
+export interface InputOptions {
+  readonly connection: ServerConnection
+  readonly surroundings: Surroundings
+  readonly isQuiet: boolean
+  readonly format: OutputFormat
+  readonly signal?: AbortSignal | undefined
+  /** Called before a live query writes. */
+  readonly beforeLive?: () => Promise<void>
+}
+
 /** Runs one input to its end or its first error, which is told. */
 export async function runInput(
   input: SqlInput,
   session: SqlSession,
-  options: Pick<SqlCommandOptions, 'surroundings' | 'signal'>,
+  options: InputOptions,
 ): Promise<ExitName> {
   const { surroundings, signal } = options
   const fail = (failure: SqlFailure): ExitName => {
@@ -53,14 +71,43 @@ export async function runInput(
     return exitOf(failure)
   }
   for await (const statement of statementsOf(input, surroundings.stdin)) {
-    const failure = await session.add(statement, signal)
+    const subscribe = readSubscribe(statement.text)
+    const failure = await (subscribe === undefined
+      ? session.add(statement, signal)
+      : flushForLive(session, signal))
     if (failure !== undefined) return fail(failure)
+    if (subscribe === undefined) continue
+    await options.beforeLive?.()
+    const exit = await runLive(statement, subscribe, { ...options, source: sourceName(input) })
+    if (exit !== 'ok' || signal?.aborted === true) return exit
   }
   if (session.isInTransaction) {
     surroundings.stderr.write('WARNING: the SQL ends inside a transaction; it is rolled back\n')
   }
   const failure = await session.flush(signal)
   return failure === undefined ? 'ok' : fail(failure)
+}
+
+/** Throws CliError `usage` in a transaction, which would be held back until the query ends. */
+export function flushForLive(
+  session: SqlSession,
+  signal?: AbortSignal,
+): Promise<SqlFailure | undefined> {
+  if (!session.isInTransaction) return session.flush(signal)
+  throw new CliError('usage', 'SUBSCRIBE cannot stand in a transaction')
+}
+
+/** Runs `SUBSCRIBE TO …` until the signal, or its end. Throws CliError. */
+export async function runLive(
+  { text, line, column }: FoundStatement,
+  { sql, shift }: SubscribeStatement,
+  options: InputOptions & { readonly source: string | undefined },
+): Promise<ExitName> {
+  const { connection, surroundings, isQuiet, format, source } = options
+  const { signal = new AbortController().signal } = options
+  const { runSubscribe } = await import('./subscribe-command.js')
+  const place = { text, shift, source, line, column }
+  return runSubscribe({ connection, surroundings, isQuiet, format, signal, sql, place })
 }
 
 /** Being refused is told apart from being wrong. */

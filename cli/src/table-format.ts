@@ -36,23 +36,42 @@ function commandTag({ command, rowCount }: StatementResult): string {
   return countingCommands.has(command) ? `${shown} ${rowCount}` : shown
 }
 
-function footer(count: number): string {
+/** `(2 rows)` */
+export function footer(count: number): string {
   return count === 1 ? '(1 row)\n' : `(${count} rows)\n`
 }
 
 function aligned({ columns, rows }: StatementResult): string {
-  const headers = columns.map(({ name }) => displayLine(name))
-  const table = rows.map((row) => cellsOf(row).map(linesOf))
-  const widths = columnWidths(headers, table)
-  const lines = [
-    headers
-      .map((header, index) => centred(header, widths[index] ?? 0))
-      .join('|')
-      .trimEnd(),
-    widths.map((width) => '-'.repeat(width + 2)).join('+'),
-    ...table.flatMap((cells) => rowLines(cells, columns, widths)),
-  ]
+  const table = rows.map(cellsOf)
+  const layout = rowLayout(columns, table)
+  const lines = [...layout.head, ...table.flatMap((cells) => layout.lines(cells))]
   return `${lines.join('\n')}\n${footer(rows.length)}`
+}
+
+/** How the rows of a table are laid out. */
+export interface RowLayout {
+  /** The names, and the line below them. */
+  readonly head: readonly string[]
+  /** The lines of a row; wider values than those of the sample push the others aside. */
+  lines(cells: readonly Cell[]): string[]
+}
+
+/** Columns are as wide as those of `sample` need. */
+export function rowLayout(
+  columns: readonly Column[],
+  sample: readonly (readonly Cell[])[],
+): RowLayout {
+  const headers = columns.map(({ name }) => displayLine(name))
+  const widths = columnWidths(
+    headers,
+    sample.map((cells) => cells.map(linesOf)),
+  )
+  const names = headers.map((header, index) => centred(header, widths[index] ?? 0)).join('|')
+  const line = widths.map((width) => '-'.repeat(width + 2)).join('+')
+  return {
+    head: [names.trimEnd(), line],
+    lines: (cells) => rowLines(cells.map(linesOf), columns, widths),
+  }
 }
 
 const nullText = 'NULL'
@@ -96,7 +115,7 @@ function rowLines(
 }
 
 function padded(text: string, width: number, isRight: boolean): string {
-  const space = ' '.repeat(width - displayWidth(text))
+  const space = ' '.repeat(Math.max(0, width - displayWidth(text)))
   return isRight ? space + text : text + space
 }
 

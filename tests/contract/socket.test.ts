@@ -547,7 +547,7 @@ function handshake(headers: Readonly<Record<string, string | undefined>> = {}): 
     'Sec-WebSocket-Protocol': 'kalam.v1.json',
     ...headers,
   }
-  const lines = Object.entries(all).flatMap(([name, value]) =>
+  const lines = Object.entries(all).flatMap(([name, value]: [string, string | undefined]) =>
     value === undefined ? [] : [`${name}: ${value}\r\n`],
   )
   return `GET /v1/ws HTTP/1.1\r\n${lines.join('')}\r\n`

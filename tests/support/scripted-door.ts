@@ -1,6 +1,6 @@
 /**
  * The HTTP door over a database whose live queries do what a test tells them: event by event, as
- * slow or as large as it needs. Only `enter` and `watch` are there.
+ * slow or as large as it needs. Only `enter`, `watch` and `health` are there.
  */
 import { loadConfig } from '#src/config/load-config.js'
 import type { Caller, Database, Presence } from '#src/database/database.js'
@@ -29,6 +29,8 @@ export interface ScriptedDoor extends AsyncDisposable {
   /** The next live query that somebody asks for. */
   nextWatch(): Promise<ScriptedWatch>
   metrics(): Promise<string>
+  /** Ends all sockets with a code that says: connect again. */
+  cutSockets(): void
 }
 
 export async function openScriptedDoor(
@@ -53,7 +55,15 @@ export async function openScriptedDoor(
   }
   const metrics = createMetrics()
   // The door asks nothing else of it in these tests.
-  const database = { enter: () => Promise.resolve(presence), watch } as unknown as Database
+  const ends = new Set<(error: DbError) => void>()
+  const enter = (_key: string, onEnd: (error: DbError) => void): Promise<Presence> => {
+    ends.add(onEnd)
+    return Promise.resolve({ ...presence, leave: () => ends.delete(onEnd) })
+  }
+  const health = { ready: true, state: 'ready' }
+  const database = {
+    ...{ enter, watch, health },
+  } as unknown as Database
   const log = createLog(config.log)
   const http = await openHttp({ config, database, log, metrics, version: 'scripted' })
   const nextWatch = async (): Promise<ScriptedWatch> => {
@@ -70,6 +80,9 @@ export async function openScriptedDoor(
     adminKey: 'scripted',
     nextWatch,
     metrics: async () => (await metrics.render()).body,
+    cutSockets: () => {
+      for (const end of [...ends]) end(new DbError('CALLER_CHANGED', 'cut by the test'))
+    },
     [Symbol.asyncDispose]: () => http.close(),
   }
 }

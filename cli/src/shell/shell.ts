@@ -13,9 +13,10 @@ import { CliError, type ExitName } from '../exit-code.js'
 import type { OutputFormat } from '../output-format.js'
 import { ResultPrinter } from '../result-printer.js'
 import type { ServerConnection, StatementResult } from '../server-connection.js'
-import { runInput } from '../sql-command.js'
+import { flushForLive, runInput, runLive } from '../sql-command.js'
 import { formatSqlError } from '../sql-error-text.js'
 import { SqlSession } from '../sql-session.js'
+import { readSubscribe } from '../subscribe-statement.js'
 import type { Surroundings } from '../surroundings.js'
 import { Catalog } from './catalog.js'
 import { completeLine } from './completion.js'
@@ -107,7 +108,7 @@ class Shell implements MetaActions {
     await this.#cancellable(async (signal) => {
       const surroundings = this.#surroundings
       const input = { kind: 'file', path } as const
-      await runInput(input, this.#session, { surroundings, signal })
+      await runInput(input, this.#session, { ...this.#liveOptions(signal), surroundings })
       this.#session.discard()
     })
   }
@@ -246,8 +247,17 @@ class Shell implements MetaActions {
   ): Promise<boolean> {
     const start = this.#surroundings.clock()
     for (const statement of found) {
-      const failure = await session.add(statement, signal)
-      if (failure === undefined) continue
+      const subscribe = readSubscribe(statement.text)
+      const failure = await (subscribe === undefined
+        ? session.add(statement, signal)
+        : flushForLive(session, signal))
+      if (failure === undefined) {
+        if (subscribe === undefined) continue
+        const source = undefined
+        const options = { ...this.#liveOptions(signal), source }
+        if ((await runLive(statement, subscribe, options)) !== 'ok') return false
+        continue
+      }
       this.#surroundings.stdout.write(formatSqlError(failure, undefined))
       return false
     }
@@ -292,6 +302,16 @@ class Shell implements MetaActions {
     // To the end, then delete to the start; readline shows the prompt again by itself.
     readline.write(null, { ctrl: true, name: 'e' })
     readline.write(null, { ctrl: true, name: 'u' })
+  }
+
+  #liveOptions(signal: AbortSignal) {
+    return {
+      connection: this.#connection,
+      surroundings: this.#surroundings,
+      isQuiet: this.#isQuiet,
+      format: this.#format,
+      signal,
+    }
   }
 
   #newSession(): SqlSession {
