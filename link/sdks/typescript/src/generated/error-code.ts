@@ -14,6 +14,8 @@ export const errorCodes = {
   QUERY_REJECTED: { status: 400, sqlState: '42000', retry: false },
   /** KalamDB refuses the statement, with the reason: it would break isolation, or has no meaning here. */
   STATEMENT_REFUSED: { status: 400, sqlState: '0A000', retry: false },
+  /** The query cannot be live; the message says which part of it, and why. */
+  LIVE_REFUSED: { status: 400, sqlState: '0A000', retry: false },
   /** No key, or one that is unknown, expired or revoked. */
   UNAUTHORIZED: { status: 401, sqlState: '28P01', retry: false },
   /** The caller is known and may not do this. */
@@ -39,6 +41,8 @@ export const errorCodes = {
   TOO_MANY_PARAMETERS: { status: 413, sqlState: '54023', retry: false },
   /** This Idempotency-Key was used for another request. */
   IDEMPOTENCY_KEY_REUSED: { status: 422, sqlState: '22023', retry: false },
+  /** More live queries than `live.queries_max`, or for one user `live.queries_per_user_max`. */
+  LIVE_LIMIT: { status: 429, sqlState: '53400', retry: true },
   /** More requests per second than this key may make. */
   RATE_LIMITED: { status: 429, sqlState: '53400', retry: true },
   /** More subscriptions on a WebSocket than `socket.subscriptions_max`. */
