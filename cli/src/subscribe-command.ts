@@ -46,6 +46,10 @@ export interface QueryPlace {
 
 /** Attempts before the first success: the server answered over HTTP a moment ago. */
 const firstAttemptsMax = 5
+/** A server that starts may listen before its new token is where we look for it. */
+const refusedTokensMax = 5
+/** A person, or a pipe, waits. */
+const backoff = { delayMsMin: 100, delayMsMax: 2_000 }
 
 /** Ends at Ctrl-C with `ok`, or with what ended the query. Throws CliError. */
 export async function runSubscribe(options: SubscribeOptions): Promise<ExitName> {
@@ -79,11 +83,12 @@ class Follower {
     signal.addEventListener('abort', interrupt)
     const link = new LinkConnection({
       url: connection.target.url,
-      key,
+      key: () => connection.target.currentKey() ?? key,
       WebSocket: this.#socketConstructor(),
       clock: surroundings.clock,
       random: Math.random,
-      firstAttemptsMax,
+      ...{ backoff, firstAttemptsMax },
+      refusedKeysMax: connection.target.isToken ? refusedTokensMax : 1,
       onStatus: (status) => this.#tellStatus(status),
     })
     link.subscribe({ sql, params, from, namespace: connection.target.namespace }, (event) =>

@@ -29,6 +29,10 @@ export interface Key {
 export interface Target {
   readonly url: string
   readonly key: Key | undefined
+  /** The key as it is now: a server on this machine renews its token when it starts. */
+  readonly currentKey: () => string | undefined
+  /** The key is such a token. */
+  readonly isToken: boolean
   /** The URL names this machine's loopback address. */
   readonly isLocal: boolean
   /** The token file that was looked for in vain. */
@@ -47,6 +51,8 @@ export function resolveTarget(options: GlobalOptions, surroundings: Surroundings
   return {
     url,
     key: key ?? token?.key,
+    currentKey: () => (key ?? (isLocal ? readToken(url, surroundings.home).key : undefined))?.value,
+    isToken: key === undefined && token?.key !== undefined,
     isLocal,
     missingToken: token?.key === undefined ? token?.path : undefined,
     namespace: layers.find((layer) => layer.namespace !== undefined)?.namespace,

@@ -74,7 +74,9 @@ export function startKalam(args: readonly string[], options: RunningOptions): Ru
       return stderr
     },
     interrupt: () => child.kill('SIGINT'),
-    exit: within('an exit', exit),
+    get exit() {
+      return within('an exit', exit)
+    },
     pause: () => child.stdout.pause(),
     resume: () => child.stdout.resume(),
     [Symbol.asyncDispose]: async () => {

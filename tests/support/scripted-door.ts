@@ -117,7 +117,9 @@ function scriptedWatch(request: WatchRequest, receiver: WatchReceiver) {
     writable: () => receiver.writable(),
     open: () => open({ id: 'w1', close }),
     refuse: (error) => refuse(error),
-    closed: within('the close of a watch', closed),
+    get closed() {
+      return within('the close of a watch', closed)
+    },
   }
   return { scripted, opened }
 }

@@ -122,7 +122,9 @@ function testSocket(socket: WebSocket): TestSocket {
     },
     next,
     nextOf,
-    closed: within('a close', closed),
+    get closed() {
+      return within('a close', closed)
+    },
     pause: () => socket.pause(),
     resume: () => socket.resume(),
     close: () => socket.close(1000),

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { backoffMs } from '#link/backoff.js'
 import { LinkCore, type LinkAction, type LinkCoreOptions } from '#link/link-core.js'
 
-const options: LinkCoreOptions = { key: 'kal_k', random: () => 1 }
+const options: LinkCoreOptions = { key: () => 'kal_k', random: () => 1 }
 
 /** Actions without the timer's, which has tests of its own. */
 function doneBy(actions: readonly LinkAction[]): unknown[] {
@@ -154,6 +154,22 @@ describe('a lost connection', () => {
     })
   })
 
+  test('a key that the server renews may be refused a few times', () => {
+    const keys = ['old', 'old', 'new']
+    const core = connected({ refusedKeysMax: 3, key: () => keys.shift() ?? '' })
+    for (const key of ['old', 'new']) {
+      expect(doneBy(core.closed(4401, 'UNAUTHORIZED', 0))).toMatchObject([
+        { status: { kind: 'waiting' } },
+      ])
+      core.tick(1_000)
+      expect(doneBy(core.opened(1_000))).toEqual([{ type: 'authenticate', key }])
+    }
+    expect(doneBy(core.closed(4401, 'UNAUTHORIZED', 0))).toMatchObject([
+      { kind: 'drop' },
+      { status: { kind: 'closed' } },
+    ])
+  })
+
   test('a first attempt in vain is the last, if so asked', () => {
     const core = new LinkCore({ ...options, firstAttemptsMax: 1 })
     core.connect(0)
@@ -163,6 +179,38 @@ describe('a lost connection', () => {
     ])
     const later = connected({ firstAttemptsMax: 1 })
     expect(doneBy(later.closed(1006, '', 0))).toMatchObject([{ status: { kind: 'waiting' } }])
+  })
+})
+
+describe('a subscription that ends', () => {
+  const error = text({ type: 'error', id: 1, error: { code: 'UNAVAILABLE', message: 'stopping' } })
+
+  test('for a reason that may pass is asked for again, after growing pauses', () => {
+    const core = connected()
+    core.subscribe({ sql: 'select 1' })
+    core.received(text({ type: 'ready', id: 1, cursor: 'a.5' }), 0)
+    const again = [{ type: 'subscribe', id: 1, sql: 'select 1', from: 'a.5' }]
+    const ended = core.received(error, 1_000)
+    expect(doneBy(ended)).toEqual([])
+    expect(wakeOf(ended)).toBe(1_100)
+    expect(doneBy(core.tick(1_099))).toEqual([])
+    expect(doneBy(core.tick(1_100))).toEqual(again)
+    expect(wakeOf(core.received(error, 1_100))).toBe(1_300)
+    expect(doneBy(core.tick(1_300))).toEqual(again)
+    expect(doneBy(core.tick(1_400))).toEqual([])
+  })
+
+  test('is asked for once when the connection is lost as well', () => {
+    const core = connected()
+    core.subscribe({ sql: 'select 1', from: 'a.1' })
+    core.received(error, 0)
+    core.closed(4503, 'UNAVAILABLE', 0)
+    core.tick(100)
+    core.opened(100)
+    expect(doneBy(core.received(authenticated, 100)).slice(1)).toEqual([
+      { type: 'subscribe', id: 1, sql: 'select 1', from: 'a.1' },
+    ])
+    expect(doneBy(core.tick(1_000))).toEqual([])
   })
 })
 

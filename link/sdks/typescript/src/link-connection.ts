@@ -2,11 +2,11 @@
 import {
   LinkCore,
   type LinkAction,
+  type LinkCoreOptions,
   type LinkStatus,
   type SubscribeRequest,
   type SubscriptionEvent,
 } from './link-core.js'
-import type { BackoffOptions } from './backoff.js'
 import { subProtocols } from './generated/socket-messages.js'
 
 /** What is used of a WebSocket; that of browsers and that of `ws` will do. */
@@ -21,19 +21,12 @@ export interface LinkSocket {
 
 export type LinkSocketConstructor = new (url: string, protocols: string[]) => LinkSocket
 
-export interface LinkConnectionOptions {
+export interface LinkConnectionOptions extends LinkCoreOptions {
   /** `http://…` or `https://…`, with a path if the server is behind one. */
   readonly url: string
-  readonly key: string
-  readonly userId?: string | undefined
   readonly WebSocket: LinkSocketConstructor
   /** Milliseconds that only grow. */
   readonly clock: () => number
-  /** From 0 to 1. */
-  readonly random: () => number
-  readonly backoff?: BackoffOptions
-  /** Attempts before the first success; then any number. Default: any. */
-  readonly firstAttemptsMax?: number
   readonly onStatus: (status: LinkStatus) => void
 }
 

@@ -64,7 +64,8 @@ export type LinkAction =
   | { readonly kind: 'event'; readonly id: number; readonly event: SubscriptionEvent }
 
 export interface LinkCoreOptions {
-  readonly key: string
+  /** Asked for on each connection. */
+  readonly key: () => string
   /** Checked by the server: a key of somebody else is refused. */
   readonly userId?: string | undefined
   /** From 0 to 1. */
@@ -72,6 +73,8 @@ export interface LinkCoreOptions {
   readonly backoff?: BackoffOptions
   /** Attempts before the first success; then any number. Default: any. */
   readonly firstAttemptsMax?: number
+  /** In a row, that end in a refused key. More than 1 for keys that the server renews. Default: 1. */
+  readonly refusedKeysMax?: number
 }
 
 type State =
@@ -87,6 +90,10 @@ interface Subscription {
   cursor: string | undefined
   /** Rows were told that no `ready` has completed. */
   isPartial: boolean
+  /** It ended for a reason that may pass: when to ask for it again. */
+  retryAtMs: number | undefined
+  /** In vain since it was last told something. */
+  attempts: number
 }
 
 /** The server may take so long to answer the handshake and the key. */
@@ -103,6 +110,7 @@ export class LinkCore {
   #nextId = 1
   /** In vain since the last success. */
   #attempts = 0
+  #refusedKeys = 0
   #wasConnected = false
   /** What the server said before it closed. */
   #lastError: LinkError | undefined
@@ -120,7 +128,10 @@ export class LinkCore {
   /** The id by which events name it. */
   subscribe(request: SubscribeRequest): { id: number; actions: readonly LinkAction[] } {
     const id = this.#nextId++
-    this.#subscriptions.set(id, { request, cursor: request.from, isPartial: false })
+    this.#subscriptions.set(id, {
+      ...{ request, cursor: request.from, isPartial: false },
+      ...{ retryAtMs: undefined, attempts: 0 },
+    })
     if (this.#state.kind === 'connected') this.#sendSubscribe(id)
     return { id, actions: this.#take() }
   }
@@ -141,7 +152,7 @@ export class LinkCore {
     if (this.#state.kind === 'connecting') {
       this.#lastError = undefined
       this.#state = { kind: 'authenticating', untilMs: nowMs + connectMsMax }
-      this.#send({ kind: 'authenticate', key, user_id: userId })
+      this.#send({ kind: 'authenticate', key: key(), user_id: userId })
       this.#wake()
     }
     return this.#take()
@@ -176,6 +187,7 @@ export class LinkCore {
         if (nowMs >= this.#state.untilMs) this.#giveUp('the server did not answer', nowMs)
         break
       case 'connected':
+        this.#retry(nowMs)
         this.#beat(this.#state, nowMs)
         break
       case 'idle':
@@ -189,6 +201,11 @@ export class LinkCore {
     this.#state = { kind: 'connecting', untilMs: nowMs + connectMsMax }
     this.#actions.push({ kind: 'status', status: { kind: 'connecting' } }, { kind: 'open' })
     this.#wake()
+  }
+
+  #retry(nowMs: number): void {
+    for (const [id, { retryAtMs = Infinity }] of this.#subscriptions)
+      if (retryAtMs <= nowMs) this.#sendSubscribe(id)
   }
 
   #beat(state: State & { kind: 'connected' }, nowMs: number): void {
@@ -208,7 +225,7 @@ export class LinkCore {
   #lost(error: LinkError, nowMs: number): void {
     const { firstAttemptsMax = Infinity, backoff = usualBackoff, random } = this.#options
     const isHopeless = !this.#wasConnected && this.#attempts + 1 >= firstAttemptsMax
-    if (isFinal(error) || isHopeless) {
+    if (this.#isFinal(error) || isHopeless) {
       this.#end(error)
       return
     }
@@ -217,6 +234,15 @@ export class LinkCore {
     this.#state = { kind: 'waiting', untilMs: nowMs + delayMs }
     this.#actions.push({ kind: 'status', status: { kind: 'waiting', error, delayMs } })
     this.#wake()
+  }
+
+  #isFinal({ code }: LinkError): boolean {
+    if (code === 'UNAUTHORIZED') {
+      this.#refusedKeys += 1
+      return this.#refusedKeys >= (this.#options.refusedKeysMax ?? 1)
+    }
+    // A bug of the server's in one socket need not be met again in the next.
+    return code !== 'INTERNAL' && isRetryable(code) === false
   }
 
   #end(error: LinkError | undefined): void {
@@ -234,7 +260,7 @@ export class LinkCore {
         this.#authenticated(message.version, nowMs)
         break
       case 'error':
-        this.#failed(message.id, readLinkError(jsonText(message.error)))
+        this.#failed(message.id, readLinkError(jsonText(message.error)), nowMs)
         break
       case 'subscribed':
       case 'rows':
@@ -252,6 +278,7 @@ export class LinkCore {
   #authenticated(version: string, nowMs: number): void {
     this.#state = { kind: 'connected', heardMs: nowMs, isPinged: false }
     this.#attempts = 0
+    this.#refusedKeys = 0
     this.#wasConnected = true
     this.#actions.push({ kind: 'status', status: { kind: 'connected', version } })
     for (const id of this.#subscriptions.keys()) this.#sendSubscribe(id)
@@ -259,14 +286,21 @@ export class LinkCore {
   }
 
   /** Of a subscription, or of all: then the socket's end follows. */
-  #failed(id: number | undefined, error: LinkError): void {
+  #failed(id: number | undefined, error: LinkError, nowMs: number): void {
+    const subscription = id === undefined ? undefined : this.#subscriptions.get(id)
     if (id === undefined) this.#lastError = error
-    else if (this.#subscriptions.delete(id)) this.#event(id, { kind: 'failed', error })
+    else if (subscription !== undefined && isRetryable(error.code) === true) {
+      const { backoff = usualBackoff, random } = this.#options
+      subscription.retryAtMs = nowMs + backoffMs(subscription.attempts, random(), backoff)
+      subscription.attempts += 1
+      this.#wake()
+    } else if (this.#subscriptions.delete(id)) this.#event(id, { kind: 'failed', error })
   }
 
   #tell(message: SubscriptionMessage): void {
     const subscription = this.#subscriptions.get(message.id)
     if (subscription === undefined) return
+    subscription.attempts = 0
     if (message.kind === 'ready' || message.kind === 'changes') {
       subscription.cursor = message.cursor
       subscription.isPartial = false
@@ -285,6 +319,7 @@ export class LinkCore {
     const { request, cursor, isPartial } = subscription
     if (isPartial) this.#event(id, { kind: 'reset', reason: 'INTERRUPTED' })
     subscription.isPartial = false
+    subscription.retryAtMs = undefined
     const { sql, params, namespace, fromId } = request
     this.#send({ kind: 'subscribe', id, sql, params, namespace, from: cursor, from_id: fromId })
   }
@@ -307,7 +342,10 @@ export class LinkCore {
       case 'closed':
         return undefined
       case 'connected':
-        return this.#state.heardMs + pingMs + (this.#state.isPinged ? pongMsMax : 0)
+        return Math.min(
+          this.#state.heardMs + pingMs + (this.#state.isPinged ? pongMsMax : 0),
+          ...[...this.#subscriptions.values()].map(({ retryAtMs = Infinity }) => retryAtMs),
+        )
       case 'connecting':
       case 'authenticating':
       case 'waiting':
@@ -343,11 +381,6 @@ function eventOf(message: SubscriptionMessage): SubscriptionEvent {
     case 'reset':
       return { kind: 'reset', reason: message.reason }
   }
-}
-
-/** A bug of the server's in one socket need not be met again in the next. */
-function isFinal({ code }: LinkError): boolean {
-  return code !== 'INTERNAL' && isRetryable(code) === false
 }
 
 /** The reason of a close by the server is an error's code; other closes have none. */
