@@ -1,9 +1,11 @@
 /** What a socket's messages ask of the database, checked as strictly as a body of HTTP. */
 import type { RequestParameters, SqlRequest } from '../database/database.js'
 import type { WatchRequest } from '../database/watch.js'
+import { DbError } from '../errors.js'
 import type { RowShape } from '../protocol/row-json.js'
 import { jsonText } from '../protocol/socket-json.js'
 import type { ClientMessage, JsonSource } from '../protocol/socket-messages.js'
+import { indexOfCharacter, positionAt } from '../protocol/text-position.js'
 import { checkIdempotencyKey } from './credentials.js'
 import { badRequest, checkText, readParameters } from './parameters.js'
 import { checkShape } from './sql-body.js'
@@ -42,6 +44,15 @@ export function readWatch(message: SubscribeMessage, parametersMax: number): Wat
     from: optionalText('from', from),
     fromId: optionalText('from_id', from_id),
   }
+}
+
+/** What was thrown; an error that knows its character in the SQL also knows line and column. */
+export function placed(thrown: unknown, sql: string): unknown {
+  if (!(thrown instanceof DbError)) return thrown
+  const { position, line } = thrown.fields
+  if (position === undefined || line !== undefined) return thrown
+  const place = positionAt(sql, indexOfCharacter(sql, position - 1))
+  return thrown.with({ line: place.line, column: place.column })
 }
 
 function optionalText(field: string, value: string | undefined): string | undefined {

@@ -16,7 +16,7 @@ import { errorObjectJson } from './error-response.js'
 import { Cancellation, doorsError, type Door } from './reply.js'
 import { socketCodec, type SocketCodec } from './socket-codec.js'
 import type { SocketConnection, SocketListener } from './socket-connection.js'
-import { readQuery, readWatch } from './socket-request.js'
+import { placed, readQuery, readWatch } from './socket-request.js'
 import { columnsJson, tookMs, writeResults } from './sql-response.js'
 
 export interface SocketSessionOptions {
@@ -302,7 +302,7 @@ export class SocketSession implements SocketListener {
       (thrown: unknown) => {
         if (subscription.isClosed) return
         this.#endSubscription(message.id)
-        this.#sendError(message.id, thrown)
+        this.#sendError(message.id, placed(thrown, message.sql))
       },
     )
   }
