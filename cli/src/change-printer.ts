@@ -49,7 +49,7 @@ export class ChangePrinter {
     this.#cursor = from
   }
 
-  print(event: Exclude<SubscriptionEvent, { readonly kind: 'failed' }>): void {
+  print(event: Exclude<SubscriptionEvent, { readonly kind: 'failed' | 'waiting' }>): void {
     switch (event.kind) {
       case 'subscribed':
         this.#write(this.#format.begin(shapeOf(event.columns, event.key)))

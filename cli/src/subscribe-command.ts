@@ -116,6 +116,7 @@ class Follower {
 
   #take(event: SubscriptionEvent): void {
     if (event.kind === 'failed') this.#fail(event.error)
+    else if (event.kind === 'waiting') this.#sayWaiting(event)
     else {
       if (event.kind === 'reset') this.#say(`starting over: ${event.reason}`)
       this.#printer.print(event)
@@ -140,14 +141,16 @@ class Follower {
         if (this.#wasConnected) this.#say('connected again')
         this.#wasConnected = true
         break
-      case 'waiting': {
-        const { error, delayMs } = status
-        this.#say(`${error.message}; trying again in ${(delayMs / 1000).toFixed(1)} s`)
+      case 'waiting':
+        this.#sayWaiting(status)
         break
-      }
       case 'closed':
         if (status.error !== undefined) this.#end(this.#closedError(status.error))
     }
+  }
+
+  #sayWaiting({ error, delayMs }: { readonly error: LinkError; readonly delayMs: number }): void {
+    this.#say(`${error.message}; trying again in ${(delayMs / 1000).toFixed(1)} s`)
   }
 
   /** On standard error: results are what is piped on. */

@@ -14,14 +14,16 @@ export class Sockets implements SocketAcceptor {
   readonly #door: Door
   readonly #sessions = new Set<SocketSession>()
   readonly #heart: NodeJS.Timeout
+  readonly #beatMs: number
+  #lastBeatMs = performance.now()
   #onEmpty: (() => void) | undefined
 
   constructor(door: Door) {
     this.#door = door
     const { message_bytes_max, heartbeat_ms, idle_timeout_ms } = door.config.socket
     this.messageBytesMax = message_bytes_max + refusedInWords
-    const beatMs = Math.max(beatMsMin, Math.min(heartbeat_ms, idle_timeout_ms / 2) / 4)
-    this.#heart = setInterval(() => this.#beat(), beatMs)
+    this.#beatMs = Math.max(beatMsMin, Math.min(heartbeat_ms, idle_timeout_ms / 2) / 4)
+    this.#heart = setInterval(() => this.#beat(), this.#beatMs)
     this.#heart.unref()
     door.metrics.watchSockets(() => this.#figures())
   }
@@ -74,6 +76,10 @@ export class Sockets implements SocketAcceptor {
 
   #beat(): void {
     const nowMs = performance.now()
+    const isLate = nowMs - this.#lastBeatMs > 2 * this.#beatMs
+    this.#lastBeatMs = nowMs
+    // What clients sent while we were held up is still to be read.
+    if (isLate) return
     for (const session of [...this.#sessions]) session.beat(nowMs)
   }
 

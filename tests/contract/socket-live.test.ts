@@ -226,6 +226,23 @@ describe('what ends a subscription', () => {
     expect((await socket.closed).code).toBe(4401)
   })
 
+  test('D9: KILL LIVE QUERY, by the id that SHOW LIVE QUERIES has', async () => {
+    await using socket = await enterSocket(server)
+    await follow(socket, 'select id from app.todos where id > 700')
+    const { rows } = await server.sql('SHOW LIVE QUERIES')
+    const shown = rows.find((row) =>
+      Object.values(row).some((value) => String(value).includes('> 700')),
+    )
+    await server.sql(`KILL LIVE QUERY '${String(Object.values(shown ?? {})[0])}'`)
+    const { id, error } = await socket.next()
+    expect({ id, code: typeof (error as { code: unknown }).code }).toEqual({
+      id: 1,
+      code: 'string',
+    })
+    socket.send({ type: 'ping' })
+    expect((await socket.next())['type']).toBe('pong')
+  })
+
   test('unsubscribe: nothing more is told', async () => {
     await using socket = await enterSocket(server)
     await follow(socket, 'select id from app.todos where id > 600')

@@ -469,7 +469,7 @@ describe('A8: what a key no longer proves ends its sockets within a second', () 
 describe('heartbeats', () => {
   test('a quiet client that answers pings stays, one that is gone is ended', async () => {
     await using quick = await openTestServer({
-      settings: { 'socket.heartbeat_ms': 50, 'socket.idle_timeout_ms': 400 },
+      settings: { 'socket.heartbeat_ms': 200, 'socket.idle_timeout_ms': 1_500 },
     })
     await using quiet = await enterSocket(quick)
     // Never answers a ping.

@@ -191,13 +191,21 @@ describe('a subscription that ends', () => {
     core.received(text({ type: 'ready', id: 1, cursor: 'a.5' }), 0)
     const again = [{ type: 'subscribe', id: 1, sql: 'select 1', from: 'a.5' }]
     const ended = core.received(error, 1_000)
-    expect(doneBy(ended)).toEqual([])
+    expect(doneBy(ended)).toMatchObject([{ id: 1, event: { kind: 'waiting', delayMs: 100 } }])
     expect(wakeOf(ended)).toBe(1_100)
     expect(doneBy(core.tick(1_099))).toEqual([])
     expect(doneBy(core.tick(1_100))).toEqual(again)
     expect(wakeOf(core.received(error, 1_100))).toBe(1_300)
     expect(doneBy(core.tick(1_300))).toEqual(again)
     expect(doneBy(core.tick(1_400))).toEqual([])
+  })
+
+  test('by KILL LIVE QUERY is not asked for again', () => {
+    const core = connected()
+    core.subscribe({ sql: 'select 1' })
+    const killed = text({ type: 'error', id: 1, error: { code: 'CANCELLED', message: 'killed' } })
+    expect(doneBy(core.received(killed, 0))).toMatchObject([{ event: { kind: 'failed' } }])
+    expect(doneBy(core.tick(15_000))).toEqual([])
   })
 
   test('is asked for once when the connection is lost as well', () => {

@@ -41,6 +41,8 @@ export type SubscriptionEvent =
   | { readonly kind: 'ready'; readonly cursor: string }
   /** JSON: a list of changes. */
   | { readonly kind: 'changes'; readonly changes: string; readonly cursor: string }
+  /** It ended for a reason that may pass, and is asked for again after a pause. */
+  | { readonly kind: 'waiting'; readonly error: LinkError; readonly delayMs: number }
   /** What was told is void; rows follow. `INTERRUPTED`: the connection was lost before `ready`. */
   | { readonly kind: 'reset'; readonly reason: string }
   /** The last. */
@@ -287,12 +289,17 @@ export class LinkCore {
 
   /** Of a subscription, or of all: then the socket's end follows. */
   #failed(id: number | undefined, error: LinkError, nowMs: number): void {
-    const subscription = id === undefined ? undefined : this.#subscriptions.get(id)
-    if (id === undefined) this.#lastError = error
-    else if (subscription !== undefined && isRetryable(error.code) === true) {
+    if (id === undefined) {
+      this.#lastError = error
+      return
+    }
+    const subscription = this.#subscriptions.get(id)
+    if (subscription !== undefined && isPassing(error)) {
       const { backoff = usualBackoff, random } = this.#options
-      subscription.retryAtMs = nowMs + backoffMs(subscription.attempts, random(), backoff)
+      const delayMs = backoffMs(subscription.attempts, random(), backoff)
+      subscription.retryAtMs = nowMs + delayMs
       subscription.attempts += 1
+      this.#event(id, { kind: 'waiting', error, delayMs })
       this.#wake()
     } else if (this.#subscriptions.delete(id)) this.#event(id, { kind: 'failed', error })
   }
@@ -381,6 +388,11 @@ function eventOf(message: SubscriptionMessage): SubscriptionEvent {
     case 'reset':
       return { kind: 'reset', reason: message.reason }
   }
+}
+
+/** Whether to ask again for what ended so. CANCELLED is KILL LIVE QUERY: somebody wants it gone. */
+function isPassing({ code }: LinkError): boolean {
+  return code !== 'CANCELLED' && isRetryable(code) === true
 }
 
 /** The reason of a close by the server is an error's code; other closes have none. */
