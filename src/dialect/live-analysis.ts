@@ -208,17 +208,17 @@ function note(key: string, value: object, visible: Visible, survey: LiveSurvey):
   }
   switch (key) {
     case 'RangeVar':
-      noteRelation(value as RangeVar, visible, survey)
+      noteRelation(value, visible, survey)
       break
     case 'FuncCall':
-      survey.calls.push(functionCall(value as Fields<'FuncCall'>))
-      noteClock(value as Fields<'FuncCall'>, survey)
+      survey.calls.push(functionCall(value))
+      noteClock(value, survey)
       break
     case 'SQLValueFunction':
-      noteValueFunction(value as Fields<'SQLValueFunction'>, survey)
+      noteValueFunction(value, survey)
       break
     case 'TypeCast':
-      noteCast(value as Fields<'TypeCast'>, survey)
+      noteCast(value, survey)
       break
     case 'SubLink':
     case 'RangeSubselect':

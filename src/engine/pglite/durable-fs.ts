@@ -69,8 +69,8 @@ export interface DurableFsOptions {
   /** False for `engine.durability = "os"`: nothing is synced. */
   readonly durable: boolean
   readonly memory: WebAssembly.Memory | undefined
-  /** The WAL has grown. */
-  readonly onWalWrite: (bytes: number) => void
+  /** WAL was written; by how much it has grown, which may be nothing. */
+  readonly onWalWrite: (grownBytes: number) => void
   /** Bytes of temporary files; more, and `onTemporaryOverflow` is called with each write. */
   readonly temporaryBytesMax: number
   readonly onTemporaryOverflow: () => void
@@ -146,8 +146,7 @@ export class DurableFs extends NodeFS {
   /** PostgreSQL writes the last page again with each commit: only what is new counts. */
   #countWal(segment: string, start: number, length: number): void {
     if (this.#walEnd.path !== segment) this.#walEnd = { path: segment, bytes: start }
-    const end = start + length
-    if (end <= this.#walEnd.bytes) return
+    const end = Math.max(this.#walEnd.bytes, start + length)
     this.#options.onWalWrite(end - this.#walEnd.bytes)
     this.#walEnd.bytes = end
   }

@@ -5,7 +5,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Caller } from '#src/database/database.js'
 import { countOf } from '../../support/counts.js'
-import { TestReceiver, watch } from '../../support/live.js'
+import type { TestReceiver} from '../../support/live.js';
+import { watch } from '../../support/live.js'
 import {
   freshRows,
   generateQuery,
