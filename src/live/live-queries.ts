@@ -238,6 +238,7 @@ export class LiveQueries {
       key,
       bound: follow ? bound : { ...bound, follow: undefined },
       mode,
+      groups: 0,
       shape: undefined,
       typeOids: undefined,
     }
@@ -269,6 +270,7 @@ export class LiveQueries {
     const known = this.#groups.get(key)
     if (known !== undefined && known.query === query) return known
     const group = this.#newGroup(key, request, query)
+    query.groups += 1
     this.#groups.set(key, group)
     return group
   }
@@ -329,6 +331,13 @@ export class LiveQueries {
     for (const entry of group.entries) this.#index.remove(entry, group)
     if (group.mode === 'evaluated') this.#evaluations.remove(group)
     if (this.#groups.get(group.key) === group) this.#groups.delete(group.key)
+    group.query.groups -= 1
+    if (group.query.groups === 0) void this.#forget(group.query)
+  }
+
+  async #forget(query: LiveQuery): Promise<void> {
+    const known = await this.#queries.get(query.key)?.catch(() => undefined)
+    if (known === query && query.groups === 0) this.#queries.delete(query.key)
   }
 
   /** From its rows anew, and why. */

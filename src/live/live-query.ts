@@ -12,6 +12,8 @@ export interface LiveQuery {
   readonly key: string
   readonly bound: BoundQuery
   readonly mode: LiveMode
+  /** Groups that use it: without any it is forgotten. */
+  groups: number
   /** Of the parameters; undefined until PostgreSQL has told. */
   typeOids: readonly number[] | undefined
   /** Of columns as PostgreSQL last gave them. */

@@ -71,12 +71,7 @@ export function isPassing(cause: unknown): boolean {
   return cause instanceof DbError && passing.has(cause.code)
 }
 
-const passing = new Set<string>([
-  'ENGINE_RESTARTED',
-  'OVERLOADED',
-  'LEASE_TIMEOUT',
-  'TRANSACTION_TIMEOUT',
-])
+const passing = new Set<string>(['ENGINE_RESTARTED', 'OVERLOADED', 'LEASE_TIMEOUT'])
 
 async function settled<T>(promise: Promise<T>): Promise<Outcome<T>> {
   try {

@@ -13,7 +13,7 @@ import { createLog } from '#src/telemetry/log.js'
 import { createMetrics } from '#src/telemetry/metrics.js'
 
 export interface TestEngineOptions {
-  readonly settings?: Readonly<Record<string, number>>
+  readonly settings?: Readonly<Record<string, number | string>>
   readonly folder?: string
   readonly diskModule?: string
 }
