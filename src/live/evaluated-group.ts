@@ -13,6 +13,7 @@ import {
   type ResultShape,
 } from './encode-changes.js'
 import { indexEntries } from './index-entries.js'
+import type { Evaluated } from './evaluations.js'
 import { familyOf } from './comparable.js'
 import type { ResetReason } from './live-event.js'
 import { shapeOf, type LiveQuery } from './live-query.js'
@@ -31,7 +32,7 @@ export interface EvaluatedGroupOptions {
   readonly evaluate: (group: EvaluatedGroup) => void
 }
 
-export class EvaluatedGroup {
+export class EvaluatedGroup implements Evaluated {
   readonly mode = 'evaluated'
   readonly key: string
   readonly query: LiveQuery
@@ -44,7 +45,6 @@ export class EvaluatedGroup {
   #position: Sequence | undefined
   #entries: readonly IndexEntry[] | undefined
   #firstRows: PromiseWithResolvers | undefined
-  /** When it may be evaluated again, and how often in a row the log moved meanwhile. */
   notBeforeMs = 0
   moved = 0
 

@@ -1,5 +1,7 @@
 /** Runs queries again that changes concern: many at once, each a bounded share of the time. */
-import type { EvaluatedGroup } from './evaluated-group.js'
+import type { Sequence } from '../changes/sequence.js'
+import type { RawResult } from '../engine/statement.js'
+import type { LiveStatement } from './live-request.js'
 import type { LiveRooms } from './live-rooms.js'
 import { isPassing, retryMs, runAtOnce, runHeld } from './snapshot.js'
 
@@ -8,9 +10,20 @@ const cheapMs = 10
 /** How often the log may move under an evaluation before it gets the engine for itself. */
 const movedMax = 3
 
+/** What is evaluated: a group of receivers. */
+export interface Evaluated {
+  /** Not before this time, in ms of the clock. */
+  notBeforeMs: number
+  /** How often in a row the log has moved meanwhile. */
+  moved: number
+  statement(): LiveStatement
+  evaluated(result: RawResult, position: Sequence): Promise<void>
+  failed(cause: unknown): void
+}
+
 export class Evaluations {
   readonly #rooms: LiveRooms
-  readonly #due = new Set<EvaluatedGroup>()
+  readonly #due = new Set<Evaluated>()
   #isRunning = false
   #wake: (() => void) | undefined
 
@@ -22,7 +35,7 @@ export class Evaluations {
     return this.#due.size
   }
 
-  add(group: EvaluatedGroup): void {
+  add(group: Evaluated): void {
     this.#due.add(group)
     this.#wake?.()
     if (this.#isRunning) return
@@ -31,7 +44,7 @@ export class Evaluations {
     queueMicrotask(() => void this.#run())
   }
 
-  remove(group: EvaluatedGroup): void {
+  remove(group: Evaluated): void {
     this.#due.delete(group)
   }
 
@@ -53,9 +66,9 @@ export class Evaluations {
     this.#wake = undefined
   }
 
-  #takeRound(): readonly EvaluatedGroup[] {
+  #takeRound(): readonly Evaluated[] {
     const now = this.#rooms.clock()
-    const round: EvaluatedGroup[] = []
+    const round: Evaluated[] = []
     for (const group of this.#due) {
       if (group.notBeforeMs > now) continue
       round.push(group)
@@ -71,7 +84,7 @@ export class Evaluations {
     return Math.max(1, next - this.#rooms.clock())
   }
 
-  async #evaluate(round: readonly EvaluatedGroup[]): Promise<void> {
+  async #evaluate(round: readonly Evaluated[]): Promise<void> {
     const startedAt = this.#rooms.clock()
     try {
       const { outcomes, position } = await runAtOnce(
@@ -93,7 +106,7 @@ export class Evaluations {
     this.#account(round, startedAt)
   }
 
-  async #again(group: EvaluatedGroup): Promise<void> {
+  async #again(group: Evaluated): Promise<void> {
     group.moved += 1
     if (group.moved <= movedMax) {
       this.#due.add(group)
@@ -108,7 +121,7 @@ export class Evaluations {
     }
   }
 
-  #failed(group: EvaluatedGroup, cause: unknown): void {
+  #failed(group: Evaluated, cause: unknown): void {
     if (!isPassing(cause)) {
       group.failed(cause)
       return
@@ -117,7 +130,7 @@ export class Evaluations {
     this.#due.add(group)
   }
 
-  #account(round: readonly EvaluatedGroup[], startedAt: number): void {
+  #account(round: readonly Evaluated[], startedAt: number): void {
     const { clock, metrics, settings } = this.#rooms
     const now = clock()
     const tookMs = now - startedAt
