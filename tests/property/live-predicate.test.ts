@@ -114,16 +114,7 @@ test('every condition that is compiled decides as PostgreSQL does', async () => 
         compiled += 1
         const answer = await catalog.queries.query(
           `select (${where})::text from json_to_recordset($1::json) as t (${definition}, n int) order by n`,
-          [
-            JSON.stringify(
-              rows.map((each, n) =>
-                Object.fromEntries([
-                  ...columns.map(([name], index) => [name, each[index]]),
-                  ['n', n],
-                ]),
-              ),
-            ),
-          ],
+          [JSON.stringify(rows.map((each, n) => objectOf(each, n)))],
         )
         const expected = answer.rows.map(([text]) => (text === null ? null : text === 'true'))
         expect(rows.map((each) => decide((place) => each[place] ?? null))).toEqual(expected)
@@ -133,3 +124,8 @@ test('every condition that is compiled decides as PostgreSQL does', async () => 
   )
   expect(compiled).toBeGreaterThan(300)
 })
+
+function objectOf(values: readonly (string | null)[], n: number): Record<string, unknown> {
+  const entries = columns.map(([name], index): [string, unknown] => [name, values[index]])
+  return Object.fromEntries([...entries, ['n', n]])
+}

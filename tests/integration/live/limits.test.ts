@@ -41,10 +41,12 @@ describe('limits', () => {
       `insert into app.notes select g, g, 'title ' || g from generate_series(1, 20000) g`,
     )
     let asked = 0
-    const gate = { open: () => undefined as void }
-    const first = new Promise<void>((resolve) => (gate.open = resolve))
+    let open: () => void = () => undefined
+    const gate = new Promise<void>((resolve) => {
+      open = resolve
+    })
     const rows = await watch(live.database, live.root, 'select id, n from app.notes', {
-      writable: () => (asked++ === 2 ? first : Promise.resolve()),
+      writable: () => (asked++ === 2 ? gate : Promise.resolve()),
     })
     // While it waits the engine is free, and what changes is told after the rows.
     await live.run(
@@ -52,7 +54,7 @@ describe('limits', () => {
       'update app.notes set n = -1 where id = 20000; delete from app.notes where id = 1',
     )
     expect(rows.isReady).toBe(false)
-    gate.open()
+    open()
     await rows.ready()
     await rows.until('both changes', () => rows.changes.length === 2)
     expect(rows.rows).toHaveLength(19_999)
