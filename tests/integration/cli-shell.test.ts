@@ -71,6 +71,19 @@ describe.skipIf(!hasTerminal)('the shell (F1)', () => {
     expect(await line('SELECT 3 AS three;')).toContain('three')
   })
 
+  test('D9: SUBSCRIBE TO shows rows as they change, until Ctrl-C', async () => {
+    terminal.type('SUBSCRIBE TO todos WHERE id > 10;\r')
+    await terminal.until('(0 rows)')
+    await server.sql("INSERT INTO todos VALUES (11, 'live')")
+    await terminal.until('+ 11 | live')
+    await server.sql('DELETE FROM todos WHERE id = 11')
+    await terminal.until('- 11 |')
+    terminal.type('\x03')
+    await terminal.until(ready)
+    expect(await line('SUBSCRIBE TO SELECT now();')).toContain('ERROR')
+    expect(await line('SELECT 4 AS four;')).toContain('four')
+  })
+
   test('Ctrl-C cancels what is running', async () => {
     terminal.type(
       'WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r;\r',

@@ -6,6 +6,7 @@ import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { WebSocket } from 'ws'
 import { errorOf, postSql, rawSqlHead, sendRaw } from '../support/http-client.js'
 import { openTestServer, type TestServer } from '../support/server.js'
 
@@ -261,6 +262,21 @@ describe('C10: TLS', () => {
       asked.on('error', reject).end()
     })
     expect(status).toBe(200)
+  })
+
+  test.skipIf(isFallback)('WebSockets open over it', async () => {
+    await using server = await openTestServer({ settings })
+    const url = `wss://127.0.0.1:${server.port}/v1/ws`
+    const socket = new WebSocket(url, ['kalam.v1.json'], { rejectUnauthorized: false })
+    const answer = await new Promise((resolve, reject) => {
+      socket.once('error', reject)
+      socket.once('open', () =>
+        socket.send(JSON.stringify({ type: 'authenticate', key: server.adminKey })),
+      )
+      socket.once('message', (bytes: Buffer) => resolve(JSON.parse(String(bytes))))
+    })
+    expect(answer).toMatchObject({ type: 'authenticated', user_id: 'root' })
+    socket.terminate()
   })
 
   test.runIf(isFallback)('the fallback refuses to start with it', async () => {
