@@ -1,0 +1,198 @@
+/**
+ * Rows in their order: chunks of pointers, and an array of the chunks with their counts. Finding a
+ * place adds up the counts, finding a row's place looks through its chunk: both take a fraction of
+ * a microsecond at 100,000 rows.
+ */
+import { allocate, grown, release } from './memory'
+import { Chunk, ghost, Row } from './row'
+
+const rowsMax: u32 = 256
+
+@unmanaged
+export class RowList {
+  /** For each chunk a pointer to it and how many rows it has. */
+  chunks: usize
+  length: u32
+  rows: u32
+  ghosts: u32
+}
+
+/** What `rankOf` and `findRank` found. */
+export let foundChunk: u32 = 0
+export let foundIndex: u32 = 0
+
+export function chunkAt(list: RowList, index: u32): Chunk {
+  return changetype<Chunk>(load<usize>(list.chunks + ((<usize>index) << 3)))
+}
+
+export function countAt(list: RowList, index: u32): u32 {
+  return load<u32>(list.chunks + ((<usize>index) << 3), 4)
+}
+
+function setCount(list: RowList, index: u32, count: u32): void {
+  store<u32>(list.chunks + ((<usize>index) << 3), count, 4)
+}
+
+function slot(chunk: Chunk, index: u32): usize {
+  return changetype<usize>(chunk) + offsetof<Chunk>() + ((<usize>index) << 2)
+}
+
+export function rowIn(chunk: Chunk, index: u32): Row {
+  return changetype<Row>(load<usize>(slot(chunk, index)))
+}
+
+/** Where the row is in the list; also in `foundChunk` and `foundIndex`. */
+export function rankOf(list: RowList, row: Row): u32 {
+  const chunk = row.chunk!
+  foundChunk = chunk.index
+  foundIndex = indexIn(chunk, row)
+  let rank = foundIndex
+  for (let at: u32 = 0; at < foundChunk; at++) rank += countAt(list, at)
+  return rank
+}
+
+function indexIn(chunk: Chunk, row: Row): u32 {
+  let index: u32 = 0
+  while (load<usize>(slot(chunk, index)) != changetype<usize>(row)) index += 1
+  return index
+}
+
+/** Whether one row of the list comes before another. */
+export function isBefore(left: Row, right: Row): bool {
+  const leftChunk = left.chunk!
+  const rightChunk = right.chunk!
+  if (leftChunk != rightChunk) return leftChunk.index < rightChunk.index
+  return indexIn(leftChunk, left) < indexIn(leftChunk, right)
+}
+
+/** Finds the row at that rank, which there is, for a walk on from it. */
+export function findRank(list: RowList, rank: u32): void {
+  let rest = rank
+  let at: u32 = 0
+  for (; at < list.length && rest >= countAt(list, at); at++) rest -= countAt(list, at)
+  foundChunk = at
+  foundIndex = rest
+}
+
+/** Gives the rank at which so many rows that stay where they are come before. */
+export function rankBehind(list: RowList, rows: u32): u32 {
+  if (list.ghosts == 0) return min(rows, list.rows)
+  let rest = rows
+  let rank: u32 = 0
+  for (let at: u32 = 0; at < list.length; at++) {
+    const count = countAt(list, at)
+    const solid = count - chunkAt(list, at).ghosts
+    if (rest < solid) return rank + indexBehind(chunkAt(list, at), rest)
+    rest -= solid
+    rank += count
+  }
+  return rank
+}
+
+function indexBehind(chunk: Chunk, rows: u32): u32 {
+  let rest = rows
+  let index: u32 = 0
+  for (; rest > 0; index++) if ((rowIn(chunk, index).mark & ghost) == 0) rest -= 1
+  return index
+}
+
+export function insertAt(list: RowList, rank: u32, row: Row): void {
+  let rest = rank
+  let at: u32 = 0
+  for (; at + 1 < list.length && rest >= countAt(list, at); at++) rest -= countAt(list, at)
+  if (list.length == 0) addChunk(list, 0)
+  const count = countAt(list, at)
+  if (count == rowsMax) {
+    addChunk(list, at + 1)
+    // At the end of all nothing is split, so that appending fills chunks.
+    if (rest < count) splitInto(list, at)
+    insertAt(list, rank, row)
+    return
+  }
+  const chunk = chunkAt(list, at)
+  const from = slot(chunk, rest)
+  memory.copy(from + 4, from, (<usize>(count - rest)) << 2)
+  store<usize>(from, changetype<usize>(row))
+  setCount(list, at, count + 1)
+  row.chunk = chunk
+  list.rows += 1
+}
+
+/** Takes out the row that was found. */
+export function removeFound(list: RowList): void {
+  removeFrom(list, foundChunk, foundIndex)
+}
+
+/** Takes out the row at an index of the chunk at `at`. */
+export function removeFrom(list: RowList, at: u32, index: u32): void {
+  const from = slot(chunkAt(list, at), index)
+  const row = load<Row>(from)
+  unmarkGhost(list, row)
+  const count = countAt(list, at) - 1
+  memory.copy(from, from + 4, (<usize>(count - index)) << 2)
+  setCount(list, at, count)
+  row.chunk = null
+  list.rows -= 1
+  if (count == 0) dropChunk(list, at)
+}
+
+/** Puts another row in the place that was found. */
+export function replaceFound(list: RowList, row: Row): void {
+  const chunk = chunkAt(list, foundChunk)
+  store<usize>(slot(chunk, foundIndex), changetype<usize>(row))
+  row.chunk = chunk
+}
+
+export function markGhost(list: RowList, row: Row): void {
+  if ((row.mark & ghost) != 0) return
+  row.mark |= ghost
+  row.chunk!.ghosts += 1
+  list.ghosts += 1
+}
+
+export function unmarkGhost(list: RowList, row: Row): void {
+  if ((row.mark & ghost) == 0) return
+  row.mark &= ~ghost
+  row.chunk!.ghosts -= 1
+  list.ghosts -= 1
+}
+
+function addChunk(list: RowList, index: u32): void {
+  list.chunks = grown(list.chunks, (list.length + 1) << 3)
+  const chunk = changetype<Chunk>(allocate(offsetof<Chunk>() + (rowsMax << 2)))
+  chunk.ghosts = 0
+  const at = list.chunks + ((<usize>index) << 3)
+  memory.copy(at + 8, at, (<usize>(list.length - index)) << 3)
+  store<u64>(at, changetype<usize>(chunk))
+  list.length += 1
+  renumber(list, index)
+}
+
+function dropChunk(list: RowList, index: u32): void {
+  release(changetype<usize>(chunkAt(list, index)))
+  list.length -= 1
+  const at = list.chunks + ((<usize>index) << 3)
+  memory.copy(at, at + 8, (<usize>(list.length - index)) << 3)
+  renumber(list, index)
+}
+
+function renumber(list: RowList, from: u32): void {
+  for (let at = from; at < list.length; at++) chunkAt(list, at).index = at
+}
+
+/** Moves the second half of a full chunk into the empty one after it. */
+function splitInto(list: RowList, index: u32): void {
+  const chunk = chunkAt(list, index)
+  const next = chunkAt(list, index + 1)
+  const half = rowsMax >> 1
+  memory.copy(slot(next, 0), slot(chunk, half), (<usize>(rowsMax - half)) << 2)
+  setCount(list, index, half)
+  setCount(list, index + 1, rowsMax - half)
+  for (let at: u32 = 0; at < rowsMax - half; at++) {
+    const row = rowIn(next, at)
+    row.chunk = next
+    if ((row.mark & ghost) == 0) continue
+    chunk.ghosts -= 1
+    next.ghosts += 1
+  }
+}
