@@ -148,7 +148,7 @@ export function wake(): void {
 // ---- The socket
 
 export function connect(): void {
-  if (step != Step.idle && step != Step.closed) return
+  if (!settings.areGood || (step != Step.idle && step != Step.closed)) return
   attempt = 0
   forgetFailure()
   openSocket()

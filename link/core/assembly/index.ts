@@ -8,7 +8,7 @@ import { newSet } from './live-set'
 import { allocate, release, roomOf } from './memory'
 import { subscribeTexts } from './messages'
 import { addRequest, cursorOf, dropRequest, findRequest } from './request'
-import { changeSetting, expectUser, setKey, setUrl } from './settings'
+import { changeSetting, expectUser, setGood, setKey, setUrl } from './settings'
 import { describe, seedRows, tellWindow } from './subscription'
 import { isGiven, lengthOf, pick, pickedLength, pickedStart } from './texts'
 
@@ -64,6 +64,7 @@ export function configure(length: u32): bool {
     pick(input, length, 2)
     expectUser(pickedStart, pickedLength, isGiven)
   } else tellFailure(emit(Kind.error, 0))
+  setGood(isGood)
   return isGood
 }
 

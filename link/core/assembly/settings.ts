@@ -9,6 +9,12 @@ export const key = changetype<Text>(memory.data(8))
 /** A user that the key must belong to; the server checks it. */
 export const userId = changetype<Text>(memory.data(8))
 export let hasUserId: bool = false
+/** Whether all that was given last may be used. */
+export let areGood: bool = false
+
+export function setGood(isGood: bool): void {
+  areGood = isGood
+}
 
 /** By the numbers of ABI.md, "Settings"; none is numbered 0. */
 const values = memory.data<f64>([0, 250, 30_000, Infinity, 30_000, 15_000, 10_000, 15_000])
@@ -52,7 +58,8 @@ export function connectMsMax(): f64 {
 
 /** False for a name that is none, or a value that is not 0 or more. */
 export function changeSetting(name: u32, value: f64): bool {
-  if (name > settingMax || !(value >= 0)) return false
+  // Counted from 1, so that what is below is far above.
+  if (name - 1 >= settingMax || !(value >= 0)) return false
   store<f64>(values + ((<usize>name) << 3), value)
   return true
 }
@@ -156,6 +163,8 @@ function wordLength(from: usize, length: u32): u32 {
 function schemeOf(from: usize, length: u32): u32 {
   const scheme = wordLength(from, length)
   if (scheme + 3 > length || !isText(from + scheme, 3, ascii('://'))) return 0
+  // What a host gives is ours: small letters from here on.
+  for (let at: u32 = 0; at < scheme; at++) store<u8>(from + at, load<u8>(from + at) | 0x20)
   return isOneOf(from, scheme, ascii('http https ws wss')) ? scheme : 0
 }
 

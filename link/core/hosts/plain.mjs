@@ -89,7 +89,7 @@ function replay({ steps }) {
   for (const step of steps) {
     const gave = play(core, step)
     if (step.gives !== undefined) deepStrictEqual(gave, step.gives)
-    deepStrictEqual(takeEvents(core).map(written), step.events)
+    if (step.events !== undefined) deepStrictEqual(takeEvents(core).map(written), step.events)
     if (step.dueAt !== undefined) deepStrictEqual(core.dueAt(), step.dueAt ?? Infinity)
   }
 }

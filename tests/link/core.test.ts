@@ -1,0 +1,72 @@
+/** What the committed module is: its size, its surface, and that these sources make it. */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { coreFolder, CoreHost } from './core-host.js'
+import { serverFrames } from './frames.js'
+
+/** Of the design; gzip makes a little less than half of it. */
+const bytesMax = 12 * 1024
+
+const path = join(coreFolder, 'kalam_core.wasm')
+
+describe('E1: link/core is one module', () => {
+  test('it imports nothing', () => {
+    expect(WebAssembly.Module.imports(CoreHost.module)).toEqual([])
+  })
+
+  test('ABI.md has its exports, all of them', () => {
+    const page = readFileSync(join(coreFolder, 'ABI.md'), 'utf8')
+    const documented = Array.from(page.matchAll(/^\| `(\w+)[(`]/gmu), ([, name]) => name)
+    const exported = WebAssembly.Module.exports(CoreHost.module).map(({ name }) => name)
+    expect(documented.sort()).toEqual(exported.sort())
+  })
+
+  test(`it has at most ${bytesMax} bytes`, () => {
+    expect(readFileSync(path).length).toBeLessThanOrEqual(bytesMax)
+  })
+
+  test('its sum stands beside it', () => {
+    const sum = createHash('sha256').update(readFileSync(path)).digest('hex')
+    expect(readFileSync(`${path}.sha256`, 'utf8')).toBe(`${sum}  kalam_core.wasm\n`)
+  })
+
+  test('compiling it again gives the same bytes', async () => {
+    const built: unknown = await import(pathToFileURL(join(coreFolder, 'build.js')).href)
+    // The script has no types; it gives the module's bytes.
+    const { compileCore } = built as { compileCore(): Promise<Buffer> }
+    const sumOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+    expect(sumOf(await compileCore())).toBe(sumOf(readFileSync(path)))
+  })
+
+  test('clients do not know of each other', () => {
+    const [one, other] = [new CoreHost(), new CoreHost()].map((host) => host.start())
+    for (const host of [one, other]) host?.receive(serverFrames.authenticated())
+    const id = one?.subscribe('SELECT 1') ?? 0
+    one?.receive(serverFrames.subscribed(id))
+    one?.receive(serverFrames.rows(id, ['[1,"milk"]']))
+    expect(other?.receive(serverFrames.rows(id, ['[2,"tea"]']))).toEqual([])
+    expect([one?.core.rowCount(id), other?.core.rowCount(id)]).toEqual([1, 0])
+  })
+
+  test('memory is used again: a set that lives long does not grow', () => {
+    const host = new CoreHost().start()
+    host.receive(serverFrames.authenticated())
+    const id = host.subscribe('SELECT 1')
+    host.receive(serverFrames.subscribed(id))
+    host.receive(serverFrames.ready(id, 'a'))
+    const churn = (round: number) => {
+      const rows = Array.from({ length: 100 }, (_, key) => `[${key},"${'x'.repeat(round % 50)}"]`)
+      const changes = rows.map((row, key) => ['i', `[${key}]`, row] as const)
+      host.receive(serverFrames.changes(id, `a.${round}`, changes))
+      const deletes = rows.map((_, key) => ['d', `[${key}]`] as const)
+      host.receive(serverFrames.changes(id, `b.${round}`, deletes))
+    }
+    for (let round = 0; round < 100; round++) churn(round)
+    const before = host.core.memory.buffer.byteLength
+    for (let round = 0; round < 1_000; round++) churn(round)
+    expect(host.core.memory.buffer.byteLength).toBe(before)
+  })
+})
