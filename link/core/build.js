@@ -1,7 +1,7 @@
 // Compiles assembly to kalam_core.wasm and writes its SHA-256 beside it. With --check: says only
 // whether the two that are there are what would be written.
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,6 +14,8 @@ const sumPath = `${wasmPath}.sha256`
 /** The module, compiled from what is there now. */
 export async function compileCore() {
   const scratch = mkdtempSync(join(tmpdir(), 'kalam-core-'))
+  const sources = withTexts(readSources())
+  const readFile = (name) => sources.get(name) ?? null
   try {
     const outFile = join(scratch, 'core.wasm')
     const args = ['assembly/index.ts', '--config', 'asconfig.json', '--outFile', outFile]
@@ -25,22 +27,34 @@ export async function compileCore() {
   }
 }
 
-/** A source, with the bytes of `ascii('…')` in their places. */
-function readFile(name, baseDir) {
-  try {
-    const source = readFileSync(join(baseDir, name), 'utf8')
-    return name.startsWith('assembly/')
-      ? source.replace(/\bascii\(\s*'((?:[^'\\]|\\.)*)',?\s*\)/g, bytesOf)
-      : source
-  } catch {
-    // asc looks for a module under several names.
-    return null
-  }
+/** What asc may read, by the names that it asks for. */
+function readSources() {
+  const names = readdirSync(join(folder, 'assembly'), { encoding: 'utf8' }).sort()
+  const paths = ['asconfig.json', ...names.map((name) => `assembly/${name}`)]
+  return new Map(paths.map((path) => [path, readFileSync(join(folder, path), 'utf8')]))
 }
 
-function bytesOf(_call, text) {
-  const bytes = Buffer.from(text.replaceAll('\\\\', '\\'), 'latin1')
-  return `memory.data<u8>([${[...bytes, 0].join(', ')}])`
+/** Texts of `ascii('…')` go into one pool, each once; assembly/ascii.ts says why. */
+function withTexts(sources) {
+  const offsets = new Map()
+  const bytes = []
+  const placeOf = (_call, written) => {
+    const text = written.replaceAll('\\\\', '\\')
+    if (!offsets.has(text)) {
+      offsets.set(text, bytes.length)
+      bytes.push(...Buffer.from(text, 'latin1'), 0)
+    }
+    return `(pool + ${offsets.get(text)})`
+  }
+  const placed = Array.from(sources, ([name, source]) => [
+    name,
+    source
+      .replace(/(?<!function )\bascii\(\s*'((?:[^'\\]|\\.)*)',?\s*\)/g, placeOf)
+      .replace('import { ascii }', 'import { pool }'),
+  ])
+  const files = new Map(placed)
+  const pool = files.get('assembly/ascii.ts').replace('<u8>([0])', `<u8>([${bytes.join(', ')}])`)
+  return files.set('assembly/ascii.ts', pool)
 }
 
 function sumOf(wasm) {

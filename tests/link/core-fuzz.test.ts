@@ -20,7 +20,7 @@ test(`K4: ${frames} broken frames, seed ${seed}`, { timeout: deadlineMs }, () =>
     session.receive(mutate(random, goodFrame(random, session.ids)))
   }
   // Frames that are all broken at their first byte would prove nothing.
-  const kinds = ['changes', 'ended', 'error', 'ready', 'reset', 'result', 'rows', 'subscribed']
+  const kinds = ['changes', 'error', 'ready', 'reset', 'result', 'rows', 'subscribed']
   expect(kinds.filter((kind) => (told.get(kind) ?? 0) < frames / 1_000)).toEqual([])
 })
 
@@ -84,7 +84,7 @@ class Session {
         if (operation !== 1) assert(from >= 0 && from < rows--, `${from} is no row`)
         if (operation !== 3) assert(to >= 0 && to < ++rows, `${to} is no place`)
       }
-      if (kind === 'error' || kind === 'ended') this.#rowCounts.delete(id)
+      if (kind === 'error') this.#rowCounts.delete(id)
       else if (this.#rowCounts.has(id)) this.#rowCounts.set(id, rows)
     }
     for (const [id, rows] of this.#rowCounts)

@@ -46,7 +46,7 @@ export interface CoreEvent {
 
 const kinds = [
   ...['', 'open', 'send', 'close', 'state', 'welcome', 'result', 'error', 'subscribed', 'rows'],
-  ...['changes', 'ready', 'reset', 'ended'],
+  ...['changes', 'ready', 'reset'],
 ]
 const eventBytes = 48
 

@@ -19,7 +19,7 @@ describe('E1: link/core is one module', () => {
 
   test('ABI.md has its exports, all of them', () => {
     const page = readFileSync(join(coreFolder, 'ABI.md'), 'utf8')
-    const documented = Array.from(page.matchAll(/^\| `(\w+)[(`]/gmu), ([, name]) => name)
+    const documented = Array.from(page.matchAll(/^\| `([a-z]\w+)[(`]/gmu), ([, name]) => name)
     const exported = WebAssembly.Module.exports(CoreHost.module).map(({ name }) => name)
     expect(documented.sort()).toEqual(exported.sort())
   })
@@ -64,9 +64,9 @@ describe('E1: link/core is one module', () => {
       const deletes = rows.map((_, key) => ['d', `[${key}]`] as const)
       host.receive(serverFrames.changes(id, `b.${round}`, deletes))
     }
-    for (let round = 0; round < 100; round++) churn(round)
+    for (let round = 0; round < 60; round++) churn(round)
     const before = host.core.memory.buffer.byteLength
-    for (let round = 0; round < 1_000; round++) churn(round)
+    for (let round = 0; round < 200; round++) churn(round)
     expect(host.core.memory.buffer.byteLength).toBe(before)
   })
 })

@@ -42,6 +42,11 @@ export function isText(pointer: usize, length: u32, text: usize): bool {
   return load<u8>(text + length) == 0
 }
 
+export function isAmong(byte: u32, text: usize): bool {
+  for (let at = text; load<u8>(at) != 0; at++) if (load<u8>(at) == byte) return true
+  return false
+}
+
 /** Whether these bytes are one of those words, which have spaces between them. */
 export function isOneOf(pointer: usize, length: u32, words: usize): bool {
   let end = words

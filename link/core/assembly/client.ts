@@ -10,7 +10,15 @@
 import { ascii } from './ascii'
 import { isOneOf, keep } from './bytes'
 import { emit, Kind } from './events'
-import { fail, forgetFailure, hasFailure, keepFailure, tellFailure, tellOther } from './failure'
+import {
+  fail,
+  failOver,
+  forgetFailure,
+  hasFailure,
+  keepFailure,
+  tellFailure,
+  tellOther,
+} from './failure'
 import { putAuthenticate, putPing, putRequest, putUnsubscribe } from './messages'
 import {
   block,
@@ -37,7 +45,7 @@ import {
   soonestDue,
 } from './request'
 import * as settings from './settings'
-import { clearSink, putJson, putText, sinkLength, tellSink } from './sink'
+import { clearSink, putByte, putJson, putText, sinkLength, tellSink } from './sink'
 import { takeChanges, takeReady, takeReset, takeRows, takeSubscribed } from './subscription'
 
 /** As the host is told them; ABI.md has them. */
@@ -119,7 +127,7 @@ export function dueAt(): f64 {
 export function tick(): void {
   if (step == Step.waiting && now >= stepDueAt) openSocket()
   else if (now >= stepDueAt) {
-    fail(ascii('TIMEOUT'), ascii('the server did not answer in time'))
+    fail(ascii('TIMEOUT'), ascii('the server did not answer'))
     hangUp(closeSilent)
   }
   if (step == Step.open) beat()
@@ -128,7 +136,7 @@ export function tick(): void {
 
 function beat(): void {
   if (now >= pongDueAt) {
-    fail(ascii('TIMEOUT'), ascii('the server gave no sign of life'))
+    fail(ascii('TIMEOUT'), ascii('the server did not answer'))
     hangUp(closeSilent)
   } else if (pongDueAt == Infinity && now - lastSignAt >= quietMs) ping()
 }
@@ -148,7 +156,7 @@ export function wake(): void {
 // ---- The socket
 
 export function connect(): void {
-  if (!settings.areGood || (step != Step.idle && step != Step.closed)) return
+  if (settings.url.length == 0 || (step != Step.idle && step != Step.closed)) return
   attempt = 0
   forgetFailure()
   openSocket()
@@ -175,31 +183,28 @@ function openSocket(): void {
   event.textLength = settings.url.length
 }
 
+/** Whether this is a socket of the past. */
+function isStale(from: u32): bool {
+  return from != socket || step == Step.idle || step > Step.open
+}
+
 export function opened(from: u32): void {
-  if (from != socket || step != Step.opening) return
+  if (isStale(from) || step != Step.opening) return
   step = Step.proving
   putAuthenticate()
   sendSink()
 }
 
 export function closed(from: u32, code: u32, reason: usize, reasonLength: u32): void {
-  if (from != socket || step < Step.opening || step > Step.open) return
-  if (!hasFailure()) explainClose(code, reason, reasonLength)
+  if (isStale(from)) return
+  // The server's last error says why it closed.
+  if (!hasFailure()) {
+    const message =
+      reasonLength == 0 ? ascii('the connection was lost') : ascii('the connection was lost: %')
+    failOver(ascii('CONNECTION_LOST'), message, reason, reasonLength)
+  }
   step = Step.waiting
   lose(isFinal(code))
-}
-
-/** The server's last error says why it closed; without one its code must do. */
-function explainClose(code: u32, reason: usize, reasonLength: u32): void {
-  if (code == 4401) fail(ascii('UNAUTHORIZED'), ascii('the server refused the API key'))
-  else if (reasonLength != 0)
-    fail(
-      ascii('CONNECTION_LOST'),
-      ascii('the server closed the connection: %'),
-      reason,
-      reasonLength,
-    )
-  else fail(ascii('CONNECTION_LOST'), ascii('the connection to the server was lost'))
 }
 
 /**
@@ -217,7 +222,7 @@ function hangUp(code: i32): void {
 }
 
 function endSocket(code: i32): void {
-  const isThere = step >= Step.opening && step <= Step.open
+  const isThere = !isStale(socket)
   step = Step.waiting
   if (!isThere) return
   const event = emit(Kind.close, 0)
@@ -281,7 +286,7 @@ export function startQuery(texts: usize, length: u32, mayWait: bool): u32 {
   if (settings.requestMsMax() > 0) setDue(query, now + settings.requestMsMax())
   if (step == Step.open) sendRequest(query)
   else if (!mayWait || step == Step.closed || step == Step.idle) {
-    fail(ascii('NOT_CONNECTED'), ascii('the query was not sent: there is no connection'))
+    fail(ascii('NOT_CONNECTED'), ascii('the query was not sent'))
     endRequest(query, false)
     forgetFailure()
   }
@@ -297,7 +302,7 @@ function serveDue(): void {
     if (now < request.dueAt) setDue(request, request.dueAt)
     else if (request.set != null) sendRequest(request)
     else {
-      fail(ascii('TIMEOUT'), ascii('the server did not answer the query in time'))
+      fail(ascii('TIMEOUT'), ascii('the server did not answer the query'))
       endRequest(request, request.phase == Phase.sent)
       forgetFailure()
     }
@@ -375,11 +380,7 @@ function loseQuery(query: Request): void {
   const event = emit(Kind.error, query.id)
   event.a = aboutQuery
   event.b = outcomeUnknown
-  tellOther(
-    event,
-    ascii('CONNECTION_LOST'),
-    ascii('the connection was lost before the answer came'),
-  )
+  tellOther(event, ascii('CONNECTION_LOST'), ascii('the connection was lost before the answer'))
   dropRequest(query)
 }
 
@@ -392,23 +393,22 @@ const enum Tag {
   ready = 0x44,
   changes = 0x45,
   reset = 0x46,
-  unsubscribed = 0x47,
   result = 0x48,
   error = 0x49,
   pong = 0x4a,
 }
 
 export function receive(from: u32, frame: usize, length: u32): void {
-  if (from != socket || (step != Step.proving && step != Step.open)) return
+  if (isStale(from)) return
   lastSignAt = now
   pongDueAt = Infinity
   read(frame, length)
   const tag = byte()
   const isEarly = tag != Tag.authenticated && tag != Tag.error && tag != Tag.pong
-  if (step == Step.proving && isEarly) breakFrame()
+  if (step != Step.open && isEarly) breakFrame()
   else take(tag)
   if (!isBroken()) return
-  fail(ascii('PROTOCOL'), ascii('the server sent a message that is broken or out of turn'))
+  fail(ascii('PROTOCOL'), ascii('a message was broken or out of turn'))
   hangUp(closeBroken)
 }
 
@@ -426,8 +426,8 @@ function take(tag: u32): void {
     case Tag.pong:
       return
     default:
-      // Messages that this version does not know are passed over.
-      if (tag >= <u32>Tag.subscribed && tag <= <u32>Tag.unsubscribed) takeLive(tag)
+      // `unsubscribed` tells nothing new, and what this version does not know is passed over.
+      if (tag >= <u32>Tag.subscribed && tag <= <u32>Tag.reset) takeLive(tag)
   }
 }
 
@@ -449,12 +449,8 @@ function takeLive(tag: u32): void {
     case Tag.changes:
       takeChanges(request)
       return
-    case Tag.reset:
-      takeReset(request)
-      return
     default:
-      emit(Kind.ended, request.id)
-      dropRequest(request)
+      takeReset(request)
   }
 }
 
@@ -462,15 +458,10 @@ function takeAuthenticated(): void {
   const isReadOnly = (byte() & 1) != 0
   if (step != Step.proving) breakFrame()
   clearSink()
-  putText(ascii('{'))
-  putMember(ascii('user_id'))
-  putText(ascii(','))
-  putMember(ascii('name'))
-  putText(ascii(','))
-  putMember(ascii('role'))
-  putText(ascii(','))
-  putMember(ascii('version'))
-  putText(isReadOnly ? ascii(',"read_only":true}') : ascii(',"read_only":false}'))
+  for (let at = welcome; load<u8>(at) != 0; at++)
+    if (load<u8>(at) == percent) putNext()
+    else putByte(load<u8>(at))
+  putText(isReadOnly ? ascii('true}') : ascii('false}'))
   const bytesMax = varint()
   varint() // subscriptions_max: the server says so itself when there are too many
   const idleMs = <f64>varint()
@@ -487,11 +478,11 @@ function takeAuthenticated(): void {
   sendHeld()
 }
 
-function putMember(name: usize): void {
+const welcome = ascii('{"user_id":%,"name":%,"role":%,"version":%,"read_only":')
+const percent: u8 = 0x25
+
+function putNext(): void {
   block()
-  putText(ascii('"'))
-  putText(name)
-  putText(ascii('":'))
   putJson(blockStart, blockLength)
 }
 
@@ -524,10 +515,11 @@ function takeResult(): void {
 
 function takeError(): void {
   const hasId = (byte() & 1) != 0
+  // No request has the id 0.
   const about = hasId ? id() : 0
   block()
   if (isBroken()) return
-  const request = hasId ? findRequest(about) : null
+  const request = findRequest(about)
   if (request == null) {
     // The server closes the socket after an error that names nobody.
     if (!hasId) keepFailure(blockStart, blockLength)

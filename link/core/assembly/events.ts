@@ -18,7 +18,6 @@ export const enum Kind {
   changes = 10,
   ready = 11,
   reset = 12,
-  ended = 13,
 }
 
 @unmanaged
@@ -40,15 +39,9 @@ export class Event {
 let records: usize = 0
 let recordCount: u32 = 0
 
-/** Texts: one block, and those that were too small, kept because records point into them. */
-let block: usize = 0
-let blockBytes: u32 = 0
-let blockUsed: u32 = 0
-let older: usize = 0
-
-/** In front of each block: the one before it. */
-const linkBytes: u32 = 8
-const firstBlockBytes: u32 = 4096
+/** The last block of texts; in front of each is the one before it. */
+let texts: usize = 0
+const linkBytes: u32 = 4
 
 export function eventsStart(): usize {
   return records
@@ -61,11 +54,10 @@ export function eventsCount(): u32 {
 /** Forgets what the call before had. */
 export function clearEvents(): void {
   recordCount = 0
-  blockUsed = linkBytes
-  while (older != 0) {
-    const next = load<usize>(older)
-    release(older)
-    older = next
+  while (texts != 0) {
+    const before = load<usize>(texts)
+    release(texts)
+    texts = before
   }
 }
 
@@ -82,19 +74,8 @@ export function emit(kind: Kind, id: u32): Event {
 
 /** Room for a text of the event to come. */
 export function reserve(length: u32): usize {
-  const bytes = (length + 7) & ~7
-  if (blockUsed + bytes > blockBytes) nextBlock(bytes)
-  const at = block + blockUsed
-  blockUsed += bytes
-  return at
-}
-
-function nextBlock(bytes: u32): void {
-  if (block != 0) {
-    store<usize>(block, older)
-    older = block
-  }
-  blockBytes = max(max(blockBytes * 2, firstBlockBytes), bytes + linkBytes)
-  block = allocate(blockBytes)
-  blockUsed = linkBytes
+  const block = allocate(length + linkBytes)
+  store<usize>(block, texts)
+  texts = block
+  return block + linkBytes
 }

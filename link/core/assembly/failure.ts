@@ -30,8 +30,13 @@ export function keepFailure(from: usize, bytes: u32): void {
   keep(kept, from, bytes)
 }
 
-/** Writes one and keeps it. `%` in the message stands for the bytes of `what`. */
-export function fail(code: usize, message: usize, what: usize = 0, whatLength: u32 = 0): void {
+/** Writes one and keeps it. */
+export function fail(code: usize, message: usize): void {
+  failOver(code, message, 0, 0)
+}
+
+/** The same; `%` in the message stands for the bytes of `what`. */
+export function failOver(code: usize, message: usize, what: usize, whatLength: u32): void {
   putFailure(code, message, what, whatLength)
   keepFailure(sinkStart(), sinkLength())
 }

@@ -5,15 +5,14 @@ import { clearEvents, emit, eventsCount, eventsStart, Kind } from './events'
 import { tellFailure } from './failure'
 import { isList } from './json'
 import { newSet } from './live-set'
-import { allocate, release, roomOf } from './memory'
+import { grown } from './memory'
 import { subscribeTexts } from './messages'
 import { addRequest, cursorOf, dropRequest, findRequest } from './request'
-import { changeSetting, expectUser, setGood, setKey, setUrl } from './settings'
+import { changeSetting, expectUser, forgetUrl, setKey, setUrl } from './settings'
 import { describe, seedRows, tellWindow } from './subscription'
 import { isGiven, lengthOf, pick, pickedLength, pickedStart } from './texts'
 
 let input: usize = 0
-let inputBytes: u32 = 0
 
 export function abiVersion(): u32 {
   return 1
@@ -21,11 +20,7 @@ export function abiVersion(): u32 {
 
 /** Room for what the host gives next. */
 export function inputRoom(length: u32): usize {
-  if (length > inputBytes) {
-    release(input)
-    input = allocate(length)
-    inputBytes = roomOf(input)
-  }
+  input = grown(input, length)
   return input
 }
 
@@ -53,7 +48,7 @@ export function setting(name: u32, value: f64): bool {
 
 /** Texts: url, apiKey, userId. False: an error event says what is wrong. */
 export function configure(length: u32): bool {
-  begin(length, 0)
+  begin(0)
   pick(input, length, 0)
   let isGood = setUrl(pickedStart, pickedLength)
   if (isGood) {
@@ -62,46 +57,48 @@ export function configure(length: u32): bool {
   }
   if (isGood) {
     pick(input, length, 2)
-    expectUser(pickedStart, pickedLength, isGiven)
-  } else tellFailure(emit(Kind.error, 0))
-  setGood(isGood)
+    expectUser(pickedStart, pickedLength)
+  } else {
+    forgetUrl()
+    tellFailure(emit(Kind.error, 0))
+  }
   return isGood
 }
 
 export function connect(now: f64): void {
-  begin(0, now)
+  begin(now)
   client.connect()
 }
 
 export function disconnect(now: f64): void {
-  begin(0, now)
+  begin(now)
   client.disconnect()
 }
 
 export function opened(socket: u32, now: f64): void {
-  begin(0, now)
+  begin(now)
   client.opened(socket)
 }
 
 /** The input has the reason. */
 export function closed(socket: u32, code: u32, length: u32, now: f64): void {
-  begin(length, now)
+  begin(now)
   client.closed(socket, code, input, length)
 }
 
 /** The input has a frame. */
 export function receive(socket: u32, length: u32, now: f64): void {
-  begin(length, now)
+  begin(now)
   client.receive(socket, input, length)
 }
 
 export function tick(now: f64): void {
-  begin(0, now)
+  begin(now)
   client.tick()
 }
 
 export function wake(now: f64): void {
-  begin(0, now)
+  begin(now)
   client.wake()
 }
 
@@ -110,7 +107,7 @@ export function wake(now: f64): void {
  * Gives the query's id.
  */
 export function query(length: u32, mayWait: bool, now: f64): u32 {
-  begin(length, now)
+  begin(now)
   return client.startQuery(input, length, mayWait)
 }
 
@@ -119,7 +116,7 @@ export function query(length: u32, mayWait: bool, now: f64): u32 {
  * Gives the subscription's id; 0 if the rows are none.
  */
 export function subscribe(length: u32, isOrdered: bool, now: f64): u32 {
-  begin(length, now)
+  begin(now)
   const request = addRequest(input, lengthOf(input, length, subscribeTexts), newSet())
   pick(input, length, 3)
   keep(cursorOf(request), pickedStart, pickedLength)
@@ -141,7 +138,7 @@ export function subscribe(length: u32, isOrdered: bool, now: f64): u32 {
 
 /** Nothing is told of it any more. */
 export function unsubscribe(id: u32, now: f64): bool {
-  begin(0, now)
+  begin(now)
   return client.unsubscribe(id)
 }
 
@@ -158,9 +155,7 @@ export function readRows(id: u32, first: u32, rowsMax: u32): void {
   if (request != null && request.set != null) tellWindow(request, first, rowsMax)
 }
 
-/** What is given must stand in the room that was given for it. */
-function begin(length: u32, now: f64): void {
+function begin(now: f64): void {
   clearEvents()
   client.setNow(now)
-  if (length > inputBytes) unreachable()
 }

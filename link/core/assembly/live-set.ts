@@ -5,6 +5,8 @@
  */
 import { hashOf, isSame } from './bytes'
 import { reserve } from './events'
+import { isList } from './json'
+import { allocate, allocateEmpty, release } from './memory'
 import {
   block,
   blockLength,
@@ -17,24 +19,19 @@ import {
   rewind,
   varint,
 } from './reader'
-import { isList } from './json'
-import { allocate, allocateEmpty, release } from './memory'
 import {
-  chunkAt,
-  countAt,
+  flatten,
+  freeList,
   insertAt,
-  isBefore,
-  markGhost,
   rankBehind,
   rankOf,
   removeFound,
-  removeFrom,
   replaceFound,
   RowList,
-  rowIn,
-  unmarkGhost,
+  setGhost,
 } from './row-list'
-import { freeRow, ghost, hasKey, kept, newRow, ordinalMask, Row, textOf } from './row'
+import { freeRow, ghost, hasKey, keyOf, newRow, Row, textOf } from './row'
+import { clearSink, putByte, putBytes, sinkLength } from './sink'
 
 @unmanaged
 export class LiveSet extends RowList {
@@ -57,14 +54,17 @@ export function newSet(): LiveSet {
 }
 
 export function freeSet(set: LiveSet): void {
-  for (let at: u32 = 0; at < set.length; at++) {
-    const chunk = chunkAt(set, at)
-    for (let index: u32 = 0; index < countAt(set, at); index++) freeRow(rowIn(chunk, index))
-    release(changetype<usize>(chunk))
-  }
-  release(set.chunks)
+  const rows = flatten(set)
+  for (let index: u32 = 0; index < set.rows; index++) freeRow(rowAt(rows, index))
+  release(rows)
+  freeList(set)
   release(set.buckets)
   release(changetype<usize>(set))
+}
+
+/** A row of an array of pointers; there may be none. */
+function rowAt(rows: usize, index: u32): Row {
+  return load<Row>(rows + ((<usize>index) << 2))
 }
 
 // ---- Rows by key
@@ -73,16 +73,15 @@ function bucketOf(set: LiveSet, hash: u32): usize {
   return set.buckets + ((<usize>(hash & (set.bucketCount - 1))) << 2)
 }
 
-/** The first row of that key. */
-function find(set: LiveSet, hash: u32, key: usize, length: u32): Row | null {
+/** A row of that key; the first of them if `isFirst`. */
+function find(set: LiveSet, hash: u32, key: usize, length: u32, isFirst: bool): Row | null {
   if (set.bucketCount == 0) return null
   let first: Row | null = null
   let row = load<Row | null>(bucketOf(set, hash))
   while (row != null) {
     if (hasKey(row, hash, key, length)) {
-      // Without places, equal rows are alike.
-      if (!set.isOrdered) return row
-      if (first == null || isBefore(row, first)) first = row
+      if (!isFirst) return row
+      if (first == null || rankOf(set, row) < rankOf(set, first)) first = row
     }
     row = row.next
   }
@@ -91,9 +90,13 @@ function find(set: LiveSet, hash: u32, key: usize, length: u32): Row | null {
 
 export function link(set: LiveSet, row: Row): void {
   if (set.rows >= set.bucketCount) moreBuckets(set)
+  linkInto(set, row)
+}
+
+function linkInto(set: LiveSet, row: Row): void {
   const bucket = bucketOf(set, row.hash)
   row.next = load<Row | null>(bucket)
-  store<Row | null>(bucket, row)
+  store<Row>(bucket, row)
 }
 
 function unlink(set: LiveSet, row: Row): void {
@@ -106,15 +109,13 @@ function unlink(set: LiveSet, row: Row): void {
 function moreBuckets(set: LiveSet): void {
   const old = set.buckets
   const oldCount = set.bucketCount
-  set.bucketCount = oldCount == 0 ? 16 : oldCount * 2
+  set.bucketCount = max(oldCount * 2, 16)
   set.buckets = allocateEmpty(set.bucketCount << 2)
   for (let at: u32 = 0; at < oldCount; at++) {
     let row = load<Row | null>(old + ((<usize>at) << 2))
     while (row != null) {
       const next = row.next
-      const bucket = bucketOf(set, row.hash)
-      row.next = load<Row | null>(bucket)
-      store<Row | null>(bucket, row)
+      linkInto(set, row)
       row = next
     }
   }
@@ -123,41 +124,28 @@ function moreBuckets(set: LiveSet): void {
 
 // ---- What is told
 
-/** Differences, three words each, and the texts of their rows as one JSON set. */
+/** Differences, three words each; the texts of their rows are in the sink, as one JSON list. */
 export let differences: usize = 0
 export let differenceCount: u32 = 0
-export let gathered: usize = 0
-let gatherAt: usize = 0
 
-export function gatheredLength(): u32 {
-  return <u32>(gatherAt - gathered)
-}
-
-/** Begins to tell at most so many differences, with texts of at most so many bytes. */
-export function beginTelling(count: u32, textBytes: u32): void {
-  differences = reserve(count * 12)
+function beginTelling(countMax: u32): void {
+  differences = reserve(countMax * 12)
   differenceCount = 0
-  beginGather(count, textBytes)
+  beginGather()
 }
 
-export function beginGather(count: u32, textBytes: u32): void {
-  gathered = reserve(textBytes + count + 2)
-  store<u8>(gathered, 0x5b)
-  gatherAt = gathered + 1
+export function beginGather(): void {
+  clearSink()
+  putByte(0x5b)
 }
 
 export function gather(text: usize, length: u32): void {
-  if (gatherAt != gathered + 1) {
-    store<u8>(gatherAt, 0x2c)
-    gatherAt += 1
-  }
-  memory.copy(gatherAt, text, length)
-  gatherAt += length
+  if (sinkLength() != 1) putByte(0x2c)
+  putBytes(text, length)
 }
 
 export function endGather(): void {
-  store<u8>(gatherAt, 0x5d)
-  gatherAt += 1
+  putByte(0x5d)
 }
 
 function tell(operation: Operation, from: i32, to: i32): void {
@@ -166,6 +154,39 @@ function tell(operation: Operation, from: i32, to: i32): void {
   store<i32>(at, from, 4)
   store<i32>(at, to, 8)
   differenceCount += 1
+}
+
+function remove(set: LiveSet, known: Row): void {
+  tell(Operation.remove, rankOf(set, known), -1)
+  removeFound(set)
+  unlink(set, known)
+  freeRow(known)
+}
+
+/** `at`: where the server puts it; below 0: at the end. */
+function insert(set: LiveSet, made: Row, at: i32): void {
+  const to = at < 0 ? set.rows : rankBehind(set, at)
+  link(set, made)
+  insertAt(set, to, made)
+  gather(textOf(made), made.length)
+  tell(Operation.insert, -1, to)
+}
+
+/** Puts `made` in place of `known`, which is in no bucket. `at`: as above; below 0: it stays. */
+function update(set: LiveSet, known: Row, made: Row, at: i32, isTold: bool): void {
+  const from = rankOf(set, known)
+  let to = from
+  link(set, made)
+  if (at < 0) replaceFound(set, made)
+  else {
+    removeFound(set)
+    to = rankBehind(set, at)
+    insertAt(set, to, made)
+  }
+  freeRow(known)
+  if (!isTold) return
+  gather(textOf(made), made.length)
+  tell(Operation.update, from, to)
 }
 
 // ---- Changes of a frame
@@ -181,44 +202,34 @@ let at: i32 = -1
 
 const hasPlace: u32 = 0x80
 
-function readChange(isKeyed: bool): void {
+function readChange(): void {
   const code = byte()
   operation = code & ~hasPlace
-  if (operation < <u32>Operation.insert || operation > <u32>Operation.remove) breakFrame()
-  block()
+  // From 1 to 3; below is far above.
+  if (operation - 1 > 2) breakFrame()
+  readList()
   key = blockStart
   keyLength = blockLength
-  if (!isList(key, keyLength)) breakFrame()
-  else if (isKeyed) {
-    key += 1
-    keyLength -= 2
-    // A key of no values would be no key.
-    if (keyLength == 0) breakFrame()
-  }
-  rowLength = 0
-  if (operation != Operation.remove) {
-    block()
-    row = blockStart
-    rowLength = blockLength
-    if (!isList(row, rowLength)) breakFrame()
-  }
+  if (operation != Operation.remove) readList()
+  row = blockStart
+  rowLength = blockLength
   at = -1
   if ((code & hasPlace) != 0) at = <i32>min<u64>(varint(), 0x7fffffff)
 }
 
+export function readList(): void {
+  block()
+  if (!isList(blockStart, blockLength)) breakFrame()
+}
+
 /** What `checkChanges` found. */
-export let changeCount: u32 = 0
-let textBytes: u32 = 0
 let hasPlaces: bool = false
 
 /** Reads the whole list: a frame is applied whole or not at all. Broken frames say so themselves. */
-export function checkChanges(isKeyed: bool): void {
-  changeCount = count()
-  textBytes = 0
+export function checkChanges(): void {
   hasPlaces = false
-  for (let index: u32 = 0; index < changeCount && !isBroken(); index++) {
-    readChange(isKeyed)
-    textBytes += rowLength
+  for (let left = count(); left > 0 && !isBroken(); left--) {
+    readChange()
     if (at >= 0) hasPlaces = true
   }
 }
@@ -226,106 +237,43 @@ export function checkChanges(isKeyed: bool): void {
 /** Applies the list that has been checked; the reader is at its start again. */
 export function applyChanges(set: LiveSet): void {
   const start = place()
-  beginTelling(changeCount, textBytes)
-  if (hasPlaces) {
-    // What goes or moves is taken out before anything is put in.
-    count()
-    for (let index: u32 = 0; index < changeCount; index++) {
-      readChange(set.isKeyed)
-      if (operation == Operation.remove) applyChange(set)
-      else if (operation == Operation.update && at >= 0) markMoving(set)
-    }
-    rewind(start)
+  // What goes or moves is taken out before anything is put in.
+  const changes = count()
+  beginTelling(changes)
+  for (let left = hasPlaces ? changes : 0; left > 0; left--) {
+    readChange()
+    if (operation == Operation.remove || (operation == Operation.update && at >= 0))
+      applyChange(set, true)
   }
-  count()
-  for (let index: u32 = 0; index < changeCount; index++) {
-    readChange(set.isKeyed)
-    if (operation != Operation.remove || !hasPlaces) applyChange(set)
+  rewind(start)
+  for (let left = count(); left > 0; left--) {
+    readChange()
+    if (operation != Operation.remove || !hasPlaces) applyChange(set, false)
   }
   endGather()
 }
 
-function markMoving(set: LiveSet): void {
-  const known = find(set, hashOf(key, keyLength), key, keyLength)
-  if (known != null) markGhost(set, known)
-}
-
-function applyChange(set: LiveSet): void {
+function applyChange(set: LiveSet, isTakenOut: bool): void {
   const hash = hashOf(key, keyLength)
-  const isAnother = operation == Operation.insert && !set.isKeyed
-  const known: Row | null = isAnother ? changetype<Row | null>(0) : find(set, hash, key, keyLength)
-  if (operation == Operation.remove) {
-    if (known != null) remove(set, known)
+  let known: Row | null = null
+  // Without a key, an inserted row is one more, whatever there is.
+  if (operation != Operation.insert || set.isKeyed)
+    known = find(set, hash, key, keyLength, set.isOrdered)
+  if (operation == Operation.remove || isTakenOut) {
+    if (known == null) return
+    if (operation == Operation.remove) remove(set, known)
+    else setGhost(set, known, ghost)
     return
   }
-  gather(row, rowLength)
-  if (known != null) update(set, known)
-  else if (set.isKeyed) insert(set, newRow(key, keyLength, row, rowLength, hash))
-  else insert(set, newRow(0, 0, row, rowLength, hashOf(row, rowLength)))
-}
-
-function remove(set: LiveSet, known: Row): void {
-  const from = rankOf(set, known)
-  removeFound(set)
-  unlink(set, known)
-  freeRow(known)
-  tell(Operation.remove, from, -1)
-}
-
-function insert(set: LiveSet, made: Row): void {
-  const to = at < 0 ? set.rows : rankBehind(set, at)
-  link(set, made)
-  insertAt(set, to, made)
-  tell(Operation.insert, -1, to)
-}
-
-function update(set: LiveSet, known: Row): void {
-  const from = rankOf(set, known)
-  const now = rewrite(set, known)
-  let to = from
-  if (at >= 0) {
-    removeFound(set)
-    to = rankBehind(set, at)
-    insertAt(set, to, now)
+  const made = newRow(key, keyLength, row, rowLength, hash)
+  if (known == null) insert(set, made, at)
+  else {
+    unlink(set, known)
+    update(set, known, made, at, true)
   }
-  tell(Operation.update, from, to)
-}
-
-/** Gives the row, which was found, its new text; in another block if this one is too small. */
-function rewrite(set: LiveSet, known: Row): Row {
-  if (set.isKeyed && rowLength <= known.room) {
-    memory.copy(textOf(known), row, rowLength)
-    known.length = rowLength
-    return known
-  }
-  const hash = set.isKeyed ? known.hash : hashOf(row, rowLength)
-  const made = newRow(
-    changetype<usize>(known) + offsetof<Row>(),
-    known.keyLength,
-    row,
-    rowLength,
-    hash,
-  )
-  exchange(set, known, made)
-  unlink(set, known)
-  link(set, made)
-  freeRow(known)
-  return made
-}
-
-/** Puts `made` where `known` was found. */
-function exchange(set: LiveSet, known: Row, made: Row): void {
-  const moves = (known.mark & ghost) != 0
-  unmarkGhost(set, known)
-  replaceFound(set, made)
-  if (moves) markGhost(set, made)
 }
 
 // ---- A whole new result
-
-/** Rows of the result to come, in its order. They are in no list yet. */
-let next: usize = 0
-let nextCount: u32 = 0
 
 /**
  * Turns the set into the rows at `rows`, which become its own, and tells the differences.
@@ -336,101 +284,64 @@ export function replaceRows(
   set: LiveSet,
   rows: usize,
   rowCount: u32,
-  bytes: u32,
   areAlike: bool,
   areNew: bool,
 ): void {
-  next = rows
-  nextCount = rowCount
-  beginTelling(set.rows + rowCount, bytes)
-  const sources = allocate(rowCount << 2)
-  numberRows(set)
-  pairRows(set, sources, areAlike)
-  removeOthers(set)
-  if (set.isOrdered) markMovers(set, sources)
-  placeRows(set, sources, areNew)
+  beginTelling(set.rows + rowCount)
+  const sources = allocateEmpty(rowCount << 2)
+  const old = flatten(set)
+  const oldCount = set.rows
+  for (let index: u32 = 0; index < oldCount; index++) rowAt(old, index).mark = index
+  if (areAlike) pairRows(set, rows, rowCount, sources)
+  // From the end, so that what is before keeps its place.
+  for (let index = oldCount; index-- > 0;) {
+    const known = rowAt(old, index)
+    if ((known.mark & paired) == 0) remove(set, known)
+  }
+  release(old)
+  if (set.isOrdered) markMovers(set, sources, rowCount)
+  for (let index: u32 = 0; index < rowCount; index++)
+    placeRow(set, rowAt(rows, index), rowAt(sources, index), index, areNew)
   release(sources)
   endGather()
 }
 
-function nextRow(index: u32): Row {
-  return changetype<Row>(load<usize>(next + ((<usize>index) << 2)))
-}
+/** Of a mark: the new result has the row as well. */
+const paired: u32 = 0x40000000
+const ordinalMask: u32 = 0x3fffffff
 
-function sourceOf(sources: usize, index: u32): Row | null {
-  return load<Row | null>(sources + ((<usize>index) << 2))
-}
-
-function numberRows(set: LiveSet): void {
-  let ordinal: u32 = 0
-  for (let at: u32 = 0; at < set.length; at++)
-    for (let index: u32 = 0; index < countAt(set, at); index++)
-      rowIn(chunkAt(set, at), index).mark = ordinal++
-}
-
-/** Finds for each new row the old one; those are out of their buckets then. */
-function pairRows(set: LiveSet, sources: usize, areAlike: bool): void {
+/** Finds for each new row the old one, which is in no bucket then. */
+function pairRows(set: LiveSet, rows: usize, rowCount: u32, sources: usize): void {
   // From the last, as buckets have the last first: equal rows keep their order.
-  for (let index = nextCount; index-- > 0;) {
-    const known = areAlike ? takeEqual(set, nextRow(index)) : null
-    store<Row | null>(sources + ((<usize>index) << 2), known)
-    if (known != null) known.mark |= kept
+  for (let index = rowCount; index-- > 0;) {
+    const made = rowAt(rows, index)
+    const known = find(set, made.hash, keyOf(made), made.keyLength, false)
+    if (known == null) continue
+    unlink(set, known)
+    known.mark |= paired
+    store<Row>(sources + ((<usize>index) << 2), known)
   }
-}
-
-function takeEqual(set: LiveSet, row: Row): Row | null {
-  if (set.bucketCount == 0) return null
-  const key = row.keyLength == 0 ? textOf(row) : changetype<usize>(row) + offsetof<Row>()
-  const length = row.keyLength == 0 ? row.length : row.keyLength
-  let slot = bucketOf(set, row.hash)
-  let known = load<Row | null>(slot)
-  while (known != null) {
-    if (hasKey(known, row.hash, key, length)) {
-      store<Row | null>(slot, known.next)
-      return known
-    }
-    slot = changetype<usize>(known)
-    known = load<Row | null>(slot)
-  }
-  return null
-}
-
-/** Takes out what the new result has not, from the end. */
-function removeOthers(set: LiveSet): void {
-  let rank = set.rows
-  for (let at = set.length; at-- > 0;)
-    for (let index = countAt(set, at); index-- > 0;) {
-      rank -= 1
-      const known = rowIn(chunkAt(set, at), index)
-      if ((known.mark & kept) != 0) continue
-      removeFrom(set, at, index)
-      unlink(set, known)
-      freeRow(known)
-      tell(Operation.remove, rank, -1)
-    }
 }
 
 /** Those that are not on a longest run of rows in the old order move. */
-function markMovers(set: LiveSet, sources: usize): void {
-  // tails[n]: index of the row with the lowest ordinal that a run of n + 1 can end in.
-  const tails = allocate(nextCount << 2)
-  const before = allocate(nextCount << 2)
+function markMovers(set: LiveSet, sources: usize, rowCount: u32): void {
+  // tails[n]: index of the row with the lowest ordinal that a run of n can end in.
+  const tails = allocate((rowCount + 1) << 2)
+  const before = allocate(rowCount << 2)
   let longest: u32 = 0
-  for (let index: u32 = 0; index < nextCount; index++) {
-    const known = sourceOf(sources, index)
+  store<i32>(tails, -1)
+  for (let index: u32 = 0; index < rowCount; index++) {
+    const known = load<Row | null>(sources + ((<usize>index) << 2))
     if (known == null) continue
-    markGhost(set, known)
+    setGhost(set, known, ghost)
     const length = runsBelow(tails, longest, sources, known.mark & ordinalMask)
-    store<i32>(
-      before + ((<usize>index) << 2),
-      length == 0 ? -1 : load<i32>(tails + ((<usize>(length - 1)) << 2)),
-    )
-    store<u32>(tails + ((<usize>length) << 2), index)
-    if (length == longest) longest += 1
+    store<i32>(before + ((<usize>index) << 2), load<i32>(tails + ((<usize>length) << 2)))
+    store<u32>(tails + ((<usize>length) << 2), index, 4)
+    longest = max(longest, length + 1)
   }
-  let index = longest == 0 ? -1 : load<i32>(tails + ((<usize>(longest - 1)) << 2))
+  let index = load<i32>(tails + ((<usize>longest) << 2))
   for (; index >= 0; index = load<i32>(before + ((<usize>index) << 2)))
-    unmarkGhost(set, sourceOf(sources, index)!)
+    setGhost(set, rowAt(sources, index), 0)
   release(tails)
   release(before)
 }
@@ -441,40 +352,19 @@ function runsBelow(tails: usize, longest: u32, sources: usize, ordinal: u32): u3
   let high = longest
   while (low < high) {
     const middle = (low + high) >> 1
-    const known = sourceOf(sources, load<u32>(tails + ((<usize>middle) << 2)))!
+    const known = rowAt(sources, load<u32>(tails + ((<usize>middle) << 2), 4))
     if ((known.mark & ordinalMask) < ordinal) low = middle + 1
     else high = middle
   }
   return low
 }
 
-function placeRows(set: LiveSet, sources: usize, areNew: bool): void {
-  for (let index: u32 = 0; index < nextCount; index++) {
-    const known = sourceOf(sources, index)
-    const made = nextRow(index)
-    at = set.isOrdered ? <i32>index : -1
-    if (known == null) {
-      gather(textOf(made), made.length)
-      insert(set, made)
-    } else placeKnown(set, known, made, areNew)
+function placeRow(set: LiveSet, made: Row, known: Row | null, index: u32, areNew: bool): void {
+  if (known == null) {
+    insert(set, made, set.isOrdered ? <i32>index : -1)
+    return
   }
-}
-
-function placeKnown(set: LiveSet, known: Row, made: Row, areNew: bool): void {
   const moves = (known.mark & ghost) != 0
   const isSameText = made.length == known.length && isSame(textOf(made), textOf(known), made.length)
-  const from = rankOf(set, known)
-  exchange(set, known, made)
-  freeRow(known)
-  let to = from
-  if (moves) {
-    removeFound(set)
-    to = rankBehind(set, at)
-    insertAt(set, to, made)
-  }
-  made.mark = 0
-  link(set, made)
-  if (!moves && isSameText && !areNew) return
-  gather(textOf(made), made.length)
-  tell(Operation.update, from, to)
+  update(set, known, made, moves ? <i32>index : -1, moves || areNew || !isSameText)
 }

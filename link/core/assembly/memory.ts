@@ -10,7 +10,8 @@ const headBytes: u32 = 4
 const sizeMin: u32 = 16
 /** More would not fit into 32 bits after rounding. */
 const sizeMax: u32 = 0x40000000
-const pageBytes: u32 = 65_536
+/** Growing is a call into the engine: a mebibyte more than is needed. */
+const pagesMore: i32 = 16
 
 /** The first free block of each size: two bits below those of the power. */
 const lists = memory.data(32 << 4)
@@ -32,15 +33,9 @@ export function allocate(bytes: u32): usize {
   const block = top + headBytes
   top += whole
   const missing = <i32>(top - ((<usize>memory.size()) << 16))
-  if (missing > 0) growBy(missing)
+  if (missing > 0 && memory.grow((missing >> 16) + pagesMore) < 0) unreachable()
   store<usize>(block - headBytes, list)
   return block
-}
-
-/** A quarter more than there is, for growing is a call into the engine. */
-function growBy(bytes: u32): void {
-  const pages = max((bytes + pageBytes - 1) >> 16, memory.size() >> 2)
-  if (memory.grow(pages) < 0) unreachable()
 }
 
 /** 0 is no block, and may be released. */

@@ -1,7 +1,7 @@
 /** Frames of kalam.v1.bin that a client sends; docs/protocol.md has their layout. */
 import { cursorOf, Request, textsOf } from './request'
 import * as settings from './settings'
-import { clearSink, putBlock, putByte, putVarint } from './sink'
+import { clearSink, putBlock, putByte, putVarint, sinkStart } from './sink'
 import { isGiven, pick, pickedLength, pickedStart, pickText } from './texts'
 
 const subscribeTag: u32 = 0x02
@@ -17,11 +17,12 @@ const queryTexts: u32 = 6
 const transactionIndex: u32 = 4
 
 export function putAuthenticate(): void {
+  const hasUser = settings.userId.length != 0
   clearSink()
   putByte(0x01)
-  putByte(settings.hasUserId ? 1 : 0)
+  putByte(hasUser ? 1 : 0)
   putBlock(settings.key.start, settings.key.length)
-  if (settings.hasUserId) putBlock(settings.userId.start, settings.userId.length)
+  if (hasUser) putBlock(settings.userId.start, settings.userId.length)
 }
 
 /** Every text but the first may be left out: it has the flag of its place. */
@@ -29,19 +30,21 @@ export function putRequest(request: Request): void {
   const isQuery = request.set == null
   const count = isQuery ? queryTexts : subscribeTexts
   let flags: u32 = 0
-  for (let index: u32 = 1; index < count; index++) {
-    pickOf(request, index)
-    if (isGiven) flags |= 1 << (index - 1)
-  }
   clearSink()
   putByte(isQuery ? queryTag : subscribeTag)
-  putByte(flags)
+  putByte(0)
   putVarint(request.id)
   for (let index: u32 = 0; index < count; index++) {
     pickOf(request, index)
-    if (isGiven && !(isQuery && index == transactionIndex)) putBlock(pickedStart, pickedLength)
+    if (!isGiven) continue
+    // Of the first the bit falls out.
+    flags |= (1 << index) >> 1
+    if (!isQuery || index != transactionIndex) putBlock(pickedStart, pickedLength)
   }
+  store<u8>(sinkStart() + flagsAt, flags)
 }
+
+const flagsAt: u32 = 1
 
 function pickOf(request: Request, index: u32): void {
   const cursor = cursorOf(request)

@@ -41,7 +41,6 @@ export class Request {
   areNew: bool
   staged: usize
   stagedCount: u32
-  stagedBytes: u32
 }
 
 /** The word that points to the first request, as `next` points to the one after. */
@@ -125,7 +124,6 @@ export function stage(request: Request, row: Row): void {
   request.staged = grown(request.staged, at + 4)
   store<Row>(request.staged + at, row)
   request.stagedCount += 1
-  request.stagedBytes += row.length
 }
 
 /** Forgets the rows that are staged. */
@@ -140,5 +138,4 @@ export function releaseStaged(request: Request): void {
   release(request.staged)
   request.staged = 0
   request.stagedCount = 0
-  request.stagedBytes = 0
 }

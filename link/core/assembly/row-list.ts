@@ -17,7 +17,7 @@ export class RowList {
   ghosts: u32
 }
 
-/** What `rankOf` and `findRank` found. */
+/** What `rankOf` found. */
 export let foundChunk: u32 = 0
 export let foundIndex: u32 = 0
 
@@ -57,21 +57,21 @@ function indexIn(chunk: Chunk, row: Row): u32 {
   return index
 }
 
-/** Whether one row of the list comes before another. */
-export function isBefore(left: Row, right: Row): bool {
-  const leftChunk = left.chunk!
-  const rightChunk = right.chunk!
-  if (leftChunk != rightChunk) return leftChunk.index < rightChunk.index
-  return indexIn(leftChunk, left) < indexIn(leftChunk, right)
+/** All rows as one array of pointers; `release` it. */
+export function flatten(list: RowList): usize {
+  const rows = allocate(list.rows << 2)
+  let to = rows
+  for (let at: u32 = 0; at < list.length; at++) {
+    const bytes = (<usize>countAt(list, at)) << 2
+    memory.copy(to, slot(chunkAt(list, at), 0), bytes)
+    to += bytes
+  }
+  return rows
 }
 
-/** Finds the row at that rank, which there is, for a walk on from it. */
-export function findRank(list: RowList, rank: u32): void {
-  let rest = rank
-  let at: u32 = 0
-  for (; at < list.length && rest >= countAt(list, at); at++) rest -= countAt(list, at)
-  foundChunk = at
-  foundIndex = rest
+export function freeList(list: RowList): void {
+  for (let at: u32 = 0; at < list.length; at++) release(changetype<usize>(chunkAt(list, at)))
+  release(list.chunks)
 }
 
 /** Gives the rank at which so many rows that stay where they are come before. */
@@ -120,41 +120,31 @@ export function insertAt(list: RowList, rank: u32, row: Row): void {
 
 /** Takes out the row that was found. */
 export function removeFound(list: RowList): void {
-  removeFrom(list, foundChunk, foundIndex)
-}
-
-/** Takes out the row at an index of the chunk at `at`. */
-export function removeFrom(list: RowList, at: u32, index: u32): void {
-  const from = slot(chunkAt(list, at), index)
+  const from = slot(chunkAt(list, foundChunk), foundIndex)
   const row = load<Row>(from)
-  unmarkGhost(list, row)
-  const count = countAt(list, at) - 1
-  memory.copy(from, from + 4, (<usize>(count - index)) << 2)
-  setCount(list, at, count)
-  row.chunk = null
+  setGhost(list, row, 0)
+  const count = countAt(list, foundChunk) - 1
+  memory.copy(from, from + 4, (<usize>(count - foundIndex)) << 2)
+  setCount(list, foundChunk, count)
   list.rows -= 1
-  if (count == 0) dropChunk(list, at)
+  if (count == 0) dropChunk(list, foundChunk)
 }
 
 /** Puts another row in the place that was found. */
 export function replaceFound(list: RowList, row: Row): void {
   const chunk = chunkAt(list, foundChunk)
-  store<usize>(slot(chunk, foundIndex), changetype<usize>(row))
+  setGhost(list, rowIn(chunk, foundIndex), 0)
+  store<Row>(slot(chunk, foundIndex), row)
   row.chunk = chunk
 }
 
-export function markGhost(list: RowList, row: Row): void {
-  if ((row.mark & ghost) != 0) return
-  row.mark |= ghost
-  row.chunk!.ghosts += 1
-  list.ghosts += 1
-}
-
-export function unmarkGhost(list: RowList, row: Row): void {
-  if ((row.mark & ghost) == 0) return
-  row.mark &= ~ghost
-  row.chunk!.ghosts -= 1
-  list.ghosts -= 1
+/** `mark`: `ghost`, or 0 for a row that stays where it is. */
+export function setGhost(list: RowList, row: Row, mark: u32): void {
+  if ((row.mark & ghost) == mark) return
+  row.mark ^= ghost
+  const more: u32 = mark == 0 ? -1 : 1
+  row.chunk!.ghosts += more
+  list.ghosts += more
 }
 
 function addChunk(list: RowList, index: u32): void {
@@ -190,9 +180,9 @@ function splitInto(list: RowList, index: u32): void {
   setCount(list, index + 1, rowsMax - half)
   for (let at: u32 = 0; at < rowsMax - half; at++) {
     const row = rowIn(next, at)
+    const isGhost = (row.mark & ghost) >> 31
     row.chunk = next
-    if ((row.mark & ghost) == 0) continue
-    chunk.ghosts -= 1
-    next.ghosts += 1
+    chunk.ghosts -= isGhost
+    next.ghosts += isGhost
   }
 }

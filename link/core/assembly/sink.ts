@@ -1,10 +1,8 @@
 /** Bytes on their way out: frames, and JSON that the core itself writes. */
-import { ascii } from './ascii'
 import { Event, reserve } from './events'
-import { grown, roomOf } from './memory'
+import { grown } from './memory'
 
 let bytes: usize = 0
-let room: u32 = 0
 let used: u32 = 0
 
 export function clearSink(): void {
@@ -28,9 +26,7 @@ export function tellSink(event: Event): void {
 }
 
 function grow(more: u32): void {
-  if (more <= room - used) return
   bytes = grown(bytes, used + more)
-  room = roomOf(bytes)
 }
 
 export function putByte(byte: u32): void {
@@ -74,18 +70,11 @@ export function putJson(from: usize, length: u32): void {
   putByte(0x22)
 }
 
+/** Control characters become spaces: there are none in what the core writes about. */
 export function putEscaped(from: usize, length: u32): void {
   for (let at: u32 = 0; at < length; at++) {
     const byte = <u32>load<u8>(from + at)
     if (byte == 0x22 || byte == 0x5c) putByte(0x5c)
-    if (byte >= 0x20) putByte(byte)
-    else putControl(byte)
+    putByte(max(byte, 0x20))
   }
-}
-
-function putControl(byte: u32): void {
-  putText(ascii('\\u00'))
-  putByte(0x30 + (byte >> 4))
-  const low = byte & 15
-  putByte(low < 10 ? 0x30 + low : 0x57 + low)
 }

@@ -8,36 +8,33 @@
  * The first snapshot goes straight into the set. A later one is staged while the rows that are
  * there stay as they are, and becomes differences when it is complete.
  */
+import { ascii } from './ascii'
 import { hashOf, isKept, isText, keep } from './bytes'
 import { emit, Event, Kind } from './events'
 import { elementLength, elementStart, isList, nextElement } from './json'
 import {
   applyChanges,
   beginGather,
-  changeCount,
   checkChanges,
   differenceCount,
   differences,
   endGather,
   gather,
-  gathered,
-  gatheredLength,
   link,
-  LiveSet,
+  readList,
   replaceRows,
 } from './live-set'
+import { release } from './memory'
 import {
   block,
   blockLength,
   blockStart,
   breakFrame,
-  byte,
   count,
   isBroken,
   place,
   rewind,
 } from './reader'
-import { ascii } from './ascii'
 import {
   columnsOf,
   cursorOf,
@@ -48,15 +45,9 @@ import {
   Request,
   stage,
 } from './request'
-import { countAt, chunkAt, findRank, foundChunk, foundIndex, insertAt, rowIn } from './row-list'
+import { flatten, insertAt } from './row-list'
 import { newRow, Row, textOf } from './row'
-import { clearSink, putByte, putBytes, sinkLength, sinkStart } from './sink'
-
-/** Bits of what `subscribed` tells the host. */
-const isOrderedBit: i32 = 1
-const isResumedBit: i32 = 2
-const areNewBit: i32 = 4
-const isEvaluatedBit: i32 = 8
+import { clearSink, putByte, putBytes, sinkLength, sinkStart, tellSink } from './sink'
 
 // ---- subscribed
 
@@ -80,14 +71,12 @@ export function takeSubscribed(request: Request, flags: u32): void {
   }
   request.attempts = 0
   const event = emit(Kind.subscribed, request.id)
+  // What was ordered and resumed on the wire, that the columns are others, that it is evaluated.
+  event.a = (flags & 3) | ((<u32>request.areNew) << 2) | ((<u32>isEvaluated) << 3)
   event.text = columnsOf(request).start
   event.textLength = columnsOf(request).length
   event.more = keyOf(request).start
   event.moreLength = keyOf(request).length
-  if (request.set!.isOrdered) event.a |= isOrderedBit
-  if (isResumed) event.a |= isResumedBit
-  if (request.areNew) event.a |= areNewBit
-  if (isEvaluated) event.a |= isEvaluatedBit
   if (isResumed) {
     request.phase = Phase.live
     tellReady(request, true)
@@ -138,71 +127,43 @@ function beginLoading(request: Request): void {
 }
 
 export function takeRows(request: Request): void {
-  const rows = count()
   const start = place()
-  let bytes: u32 = 0
   if (request.phase != Phase.loading) breakFrame()
-  for (let index: u32 = 0; index < rows && !isBroken(); index++) {
-    block()
-    bytes += blockLength
-    if (!isList(blockStart, blockLength) || !putKey(request, blockStart, blockLength)) breakFrame()
+  for (let left = count(); left > 0 && !isBroken(); left--) {
+    readList()
+    if (!putKey(request, blockStart, blockLength)) breakFrame()
   }
   if (isBroken()) return
-  rewind(start)
-  if (request.isReplacing) stageRows(request, rows)
-  else addRows(request, rows, bytes)
-}
-
-function stageRows(request: Request, rows: u32): void {
-  for (let index: u32 = 0; index < rows; index++) {
-    block()
-    stage(request, rowOf(request, blockStart, blockLength))
-  }
-}
-
-function addRows(request: Request, rows: u32, bytes: u32): void {
   const first = request.set!.rows
-  beginGather(rows, bytes)
-  for (let index: u32 = 0; index < rows; index++) {
+  rewind(start)
+  for (let left = count(); left > 0; left--) {
     block()
-    gather(blockStart, blockLength)
     addRow(request, blockStart, blockLength)
   }
-  endGather()
-  tellRows(request, first, rows)
+  if (!request.isReplacing) tellWindow(request, first, request.set!.rows)
 }
 
+/** To the set, or to those that will replace it. */
 function addRow(request: Request, text: usize, length: u32): void {
   const set = request.set!
-  const row = rowOf(request, text, length)
-  link(set, row)
-  insertAt(set, set.rows, row)
-}
-
-function tellRows(request: Request, first: u32, rows: u32): void {
-  const event = emit(Kind.rows, request.id)
-  event.a = first
-  event.b = rows
-  event.text = gathered
-  event.textLength = gatheredLength()
+  putKey(request, text, length)
+  const hash = hashOf(sinkStart(), sinkLength())
+  const row = newRow(sinkStart(), sinkLength(), text, length, hash)
+  if (request.isReplacing) stage(request, row)
+  else {
+    link(set, row)
+    insertAt(set, set.rows, row)
+  }
 }
 
 export function takeReady(request: Request): void {
   block()
-  if (request.phase < Phase.loading) breakFrame()
+  if (request.phase != Phase.loading) breakFrame()
   if (isBroken()) return
-  const isLoaded = request.phase == Phase.loading
   request.phase = Phase.live
   keep(cursorOf(request), blockStart, blockLength)
-  if (isLoaded && request.isReplacing) {
-    replaceRows(
-      request.set!,
-      request.staged,
-      request.stagedCount,
-      request.stagedBytes,
-      !request.isOther,
-      request.areNew,
-    )
+  if (request.isReplacing) {
+    replaceRows(request.set!, request.staged, request.stagedCount, !request.isOther, request.areNew)
     releaseStaged(request)
     tellChanges(request)
   }
@@ -231,7 +192,7 @@ export function takeChanges(request: Request): void {
   const cursorLength = blockLength
   if (request.phase != Phase.live) breakFrame()
   const start = place()
-  checkChanges(request.set!.isKeyed)
+  checkChanges()
   // All changes up to a cursor come in one message: the same cursor again brings nothing new.
   if (isBroken() || isKept(cursorOf(request), cursor, cursorLength)) return
   rewind(start)
@@ -243,34 +204,34 @@ export function takeChanges(request: Request): void {
 function tellChanges(request: Request): void {
   const event = emit(Kind.changes, request.id)
   event.a = differenceCount
-  event.text = gathered
-  event.textLength = gatheredLength()
   event.more = differences
   event.moreLength = differenceCount * 12
+  tellSink(event)
   tellCursor(request, event)
 }
 
 // ---- Rows
 
 /**
- * Puts the key of a row into the sink, as `changes` write it between their brackets: the elements
- * that the list of column numbers names. False: the row has not got them.
+ * Puts the key of a row into the sink, as `changes` write it: the elements that the list of column
+ * numbers names, or all. False: the row has not got them.
  */
 function putKey(request: Request, text: usize, length: u32): bool {
   clearSink()
-  if (!request.set!.isKeyed) return true
+  if (!request.set!.isKeyed) {
+    putBytes(text, length)
+    return true
+  }
   let at = keyOf(request).start
   do {
+    // The bracket, or the comma before the next one.
+    putByte(load<u8>(at++))
     let column: u32 = 0
-    for (at++; load<u8>(at) >= 0x30; at++) {
-      const digit = <u32>load<u8>(at) - 0x30
-      if (digit > 9) break
-      column = column * 10 + digit
-    }
+    for (; load<u8>(at) - 0x30 < 10; at++) column = column * 10 + load<u8>(at) - 0x30
     if (!findColumn(text, length, column)) return false
-    if (sinkLength() != 0) putByte(0x2c)
     putBytes(elementStart, elementLength)
   } while (load<u8>(at) == 0x2c)
+  putByte(0x5d)
   return true
 }
 
@@ -281,55 +242,34 @@ function findColumn(text: usize, length: u32, column: u32): bool {
   return at != 0
 }
 
-function rowOf(request: Request, text: usize, length: u32): Row {
-  putKey(request, text, length)
-  const keyLength = sinkLength()
-  return keyLength == 0
-    ? newRow(0, 0, text, length, hashOf(text, length))
-    : newRow(sinkStart(), keyLength, text, length, hashOf(sinkStart(), keyLength))
-}
-
 /** Fills the set with rows that the host has kept, a JSON list; false if they are none. */
 export function seedRows(request: Request, text: usize, length: u32): bool {
   const end = text + length
-  if (!isList(text, length)) return false
-  for (let at = nextElement(text, end); at != 0; at = nextElement(at, end)) {
+  let areRows = isList(text, length)
+  for (let at = nextElement(text, end); at != 0 && areRows; at = nextElement(at, end)) {
     const row = elementStart
     const rowLength = elementLength
-    if (!isList(row, rowLength) || !putKey(request, row, rowLength)) return false
-    addRow(request, row, rowLength)
+    areRows = isList(row, rowLength) && putKey(request, row, rowLength)
+    if (areRows) addRow(request, row, rowLength)
   }
-  return true
+  return areRows
 }
 
 /** Tells rows of the set from `first` on. */
 export function tellWindow(request: Request, first: u32, rowsMax: u32): void {
-  const list = request.set!
-  const from = min(first, list.rows)
-  const rows = min(rowsMax, list.rows - from)
-  const bytes = walk(request, from, rows, false)
-  beginGather(rows, bytes)
-  walk(request, from, rows, true)
-  endGather()
-  tellRows(request, from, rows)
-}
-
-/** Adds up the bytes of rows, and gathers them. */
-function walk(request: Request, from: u32, rows: u32, isGathered: bool): u32 {
-  const list = request.set!
-  findRank(list, from)
-  let chunk = foundChunk
-  let index = foundIndex
-  let bytes: u32 = 0
-  for (let left = rows; left > 0; left--) {
-    while (index >= countAt(list, chunk)) {
-      chunk += 1
-      index = 0
-    }
-    const row = rowIn(chunkAt(list, chunk), index)
-    if (isGathered) gather(textOf(row), row.length)
-    bytes += row.length
-    index += 1
+  const set = request.set!
+  const rows = flatten(set)
+  const from = min(first, set.rows)
+  const count = min(rowsMax, set.rows - from)
+  beginGather()
+  for (let index = from; index < from + count; index++) {
+    const row = load<Row>(rows + ((<usize>index) << 2))
+    gather(textOf(row), row.length)
   }
-  return bytes
+  endGather()
+  release(rows)
+  const event = emit(Kind.rows, request.id)
+  event.a = from
+  event.b = count
+  tellSink(event)
 }

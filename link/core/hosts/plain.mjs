@@ -11,7 +11,6 @@ const leftOut = 0xffffffff
 // prettier-ignore
 const kinds = [
   '', 'open', 'send', 'close', 'state', 'welcome', 'result', 'error', 'subscribed', 'rows', 'changes', 'ready', 'reset',
-  'ended',
 ]
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
