@@ -2,9 +2,10 @@
 import { mkdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Bench, BenchReport } from './result.js'
+import { linkBench } from './link/link-bench.js'
 import { sqlBench } from './sql/sql-bench.js'
 
-const benches: readonly Bench[] = [sqlBench]
+const benches: readonly Bench[] = [linkBench, sqlBench]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -1,8 +1,13 @@
 /** Drives link/core in tests, by ABI.md. */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-export const coreFolder = fileURLToPath(new URL('../../link/core/', import.meta.url))
+/** Benches run a copy in dist, one folder further down. */
+const [root] = ['../../', '../../../']
+  .map((path) => new URL(path, import.meta.url))
+  .filter((folder) => existsSync(new URL('package.json', folder)))
+
+export const coreFolder = fileURLToPath(new URL('link/core/', root))
 
 const wasm = new WebAssembly.Module(readFileSync(`${coreFolder}kalam_core.wasm`))
 

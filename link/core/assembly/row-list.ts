@@ -99,8 +99,13 @@ function indexBehind(chunk: Chunk, rows: u32): u32 {
 export function insertAt(list: RowList, rank: u32, row: Row): void {
   let rest = rank
   let at: u32 = 0
-  for (; at + 1 < list.length && rest >= countAt(list, at); at++) rest -= countAt(list, at)
   if (list.length == 0) addChunk(list, 0)
+  if (rank == list.rows) {
+    // Most rows come at the end.
+    at = list.length - 1
+    rest = countAt(list, at)
+  }
+  for (; at + 1 < list.length && rest >= countAt(list, at); at++) rest -= countAt(list, at)
   const count = countAt(list, at)
   if (count == rowsMax) {
     addChunk(list, at + 1)

@@ -127,33 +127,34 @@ function beginLoading(request: Request): void {
 }
 
 export function takeRows(request: Request): void {
-  const start = place()
   if (request.phase != Phase.loading) breakFrame()
   for (let left = count(); left > 0 && !isBroken(); left--) {
     readList()
-    if (!putKey(request, blockStart, blockLength)) breakFrame()
+    if (!stageRow(request, blockStart, blockLength)) breakFrame()
   }
-  if (isBroken()) return
-  const first = request.set!.rows
-  rewind(start)
-  for (let left = count(); left > 0; left--) {
-    block()
-    addRow(request, blockStart, blockLength)
-  }
-  if (!request.isReplacing) tellWindow(request, first, request.set!.rows)
+  // What is staged of a broken frame goes with the connection.
+  if (!isBroken() && !request.isReplacing) tellWindow(request, addStaged(request), u32.MAX_VALUE)
 }
 
-/** To the set, or to those that will replace it. */
-function addRow(request: Request, text: usize, length: u32): void {
-  const set = request.set!
-  putKey(request, text, length)
+/** Keeps a row for later; false if it has not got its key. */
+function stageRow(request: Request, text: usize, length: u32): bool {
+  if (!putKey(request, text, length)) return false
   const hash = hashOf(sinkStart(), sinkLength())
-  const row = newRow(sinkStart(), sinkLength(), text, length, hash)
-  if (request.isReplacing) stage(request, row)
-  else {
+  stage(request, newRow(sinkStart(), sinkLength(), text, length, hash))
+  return true
+}
+
+/** Puts what is staged at the end of the set, and gives the index of the first of them. */
+function addStaged(request: Request): u32 {
+  const set = request.set!
+  const first = set.rows
+  for (let index: u32 = 0; index < request.stagedCount; index++) {
+    const row = load<Row>(request.staged + ((<usize>index) << 2))
     link(set, row)
     insertAt(set, set.rows, row)
   }
+  releaseStaged(request)
+  return first
 }
 
 export function takeReady(request: Request): void {
@@ -248,10 +249,9 @@ export function seedRows(request: Request, text: usize, length: u32): bool {
   let areRows = isList(text, length)
   for (let at = nextElement(text, end); at != 0 && areRows; at = nextElement(at, end)) {
     const row = elementStart
-    const rowLength = elementLength
-    areRows = isList(row, rowLength) && putKey(request, row, rowLength)
-    if (areRows) addRow(request, row, rowLength)
+    areRows = isList(row, elementLength) && stageRow(request, row, elementLength)
   }
+  addStaged(request)
   return areRows
 }
 
