@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { errorCodes } from '#src/protocol/error-code.js'
 import { coreFolder, CoreHost } from './core-host.js'
 import { serverFrames } from './frames.js'
 
@@ -22,6 +23,15 @@ describe('E1: link/core is one module', () => {
     const documented = Array.from(page.matchAll(/^\| `([a-z]\w+)[(`]/gmu), ([, name]) => name)
     const exported = WebAssembly.Module.exports(CoreHost.module).map(({ name }) => name)
     expect(documented.sort()).toEqual(exported.sort())
+  })
+
+  test('what it asks for again, the server says may succeed later', () => {
+    const page = readFileSync(join(coreFolder, 'ABI.md'), 'utf8')
+    const [, list = ''] = /\*\*Asks again\*\*([^.]+)\./u.exec(page) ?? []
+    const codes = list.match(/[A-Z]+_?[A-Z]{4,}/gu) ?? []
+    const retried = Object.entries(errorCodes).filter(([, { retry }]) => retry)
+    expect(codes).toHaveLength(5)
+    expect(retried.map(([code]) => code)).toEqual(expect.arrayContaining(codes))
   })
 
   test(`it has at most ${bytesMax} bytes`, () => {
