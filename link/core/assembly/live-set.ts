@@ -237,32 +237,33 @@ export function checkChanges(): void {
 /** Applies the list that has been checked; the reader is at its start again. */
 export function applyChanges(set: LiveSet): void {
   const start = place()
-  // What goes or moves is taken out before anything is put in.
+  // What moves is out of the way before anything is put in.
   const changes = count()
   beginTelling(changes)
   for (let left = hasPlaces ? changes : 0; left > 0; left--) {
     readChange()
-    if (operation == Operation.remove || (operation == Operation.update && at >= 0))
-      applyChange(set, true)
+    if (operation == Operation.update && at >= 0) applyChange(set, true)
   }
   rewind(start)
   for (let left = count(); left > 0; left--) {
     readChange()
-    if (operation != Operation.remove || !hasPlaces) applyChange(set, false)
+    applyChange(set, false)
   }
   endGather()
 }
 
-function applyChange(set: LiveSet, isTakenOut: bool): void {
+function applyChange(set: LiveSet, isOnlyMarked: bool): void {
   const hash = hashOf(key, keyLength)
   let known: Row | null = null
   // Without a key, an inserted row is one more, whatever there is.
   if (operation != Operation.insert || set.isKeyed)
     known = find(set, hash, key, keyLength, set.isOrdered)
-  if (operation == Operation.remove || isTakenOut) {
-    if (known == null) return
-    if (operation == Operation.remove) remove(set, known)
-    else setGhost(set, known, ghost)
+  if (operation == Operation.remove) {
+    if (known != null) remove(set, known)
+    return
+  }
+  if (isOnlyMarked) {
+    if (known != null) setGhost(set, known, ghost)
     return
   }
   const made = newRow(key, keyLength, row, rowLength, hash)
