@@ -1,7 +1,7 @@
 /** `npm run bench [name] [-- --quick --json --profile]`: runs one bench, or all of them. */
 import { mkdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import type { Bench, BenchReport } from './result.js'
+import type { Bench, BenchReport, Budget } from './result.js'
 import { linkBench } from './link/link-bench.js'
 import { sqlBench } from './sql/sql-bench.js'
 
@@ -52,10 +52,15 @@ function tableOf({ machine, versions, results, budgets }: BenchReport): string {
   const rows = [['case', 'unit', 'median', 'min–max', 'ratio'], ...cells]
   const widths = [0, 1, 2, 3, 4].map((at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)))
   const lines = rows.map((row) => row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  '))
-  const kept = budgets.map(({ name, atLeast, got }) => {
-    const verdict = got >= atLeast ? 'holds' : 'MISSED'
-    return `budget ${verdict}: ${name}: ${got.toPrecision(4)}, at least ${atLeast}`
+  const kept = budgets.map((budget) => {
+    const { name, bound, limit, got } = budget
+    return `budget ${verdictOf(budget)}: ${name}: ${got.toPrecision(4)}, ${bound} ${limit}`
   })
   const used = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
   return [machine, used.join(', '), '', ...lines, '', ...kept, ''].join('\n')
+}
+
+function verdictOf({ bound, limit, got }: Budget): string {
+  if (Number.isNaN(got)) return 'not measured'
+  return (bound === 'at least' ? got >= limit : got <= limit) ? 'holds' : 'MISSED'
 }

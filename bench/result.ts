@@ -24,7 +24,8 @@ export interface BenchReport {
 /** A promise of the design that the bench looks at; NaN when it did not measure it. */
 export interface Budget {
   readonly name: string
-  readonly atLeast: number
+  readonly bound: 'at least' | 'at most'
+  readonly limit: number
   readonly got: number
 }
 

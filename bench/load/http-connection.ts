@@ -98,3 +98,11 @@ export class HttpConnection {
 function unexpected(): void {
   throw new Error('bytes came for a request that nobody sent')
 }
+
+/** One HTTP/1.1 request. The body is ASCII, so characters are bytes. */
+export function requestOf(body: string, apiKey: string): string {
+  return (
+    'POST /v1/api/sql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n' +
+    `X-API-KEY: ${apiKey}\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+  )
+}

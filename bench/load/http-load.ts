@@ -1,7 +1,7 @@
 /** The load generator's process: closed loops of HTTP requests, every answer checked. */
-import { requestOf, workloads, type WorkloadName } from '../sql/workloads.js'
-import { HttpConnection } from './http-connection.js'
-import { runLoop, type Operation, type Sample } from './sample.js'
+import { workloads, type WorkloadName } from '../sql/workloads.js'
+import { HttpConnection, requestOf } from './http-connection.js'
+import { anyIdUpTo, runLoop, type Operation, type Sample } from './sample.js'
 import { serveOrders } from './worker-process.js'
 
 export interface LoadOrder {
@@ -19,7 +19,8 @@ async function runOrder(order: LoadOrder): Promise<Sample> {
   const connections = await Promise.all(opening)
   try {
     const lanes = connections.map((connection) => lane(connection, order))
-    return await runLoop({ ...order, lanes, idMax: workloads[order.workload].idMax })
+    const nextId = anyIdUpTo(workloads[order.workload].idMax)
+    return await runLoop({ ...order, lanes, nextId })
   } finally {
     for (const connection of connections) connection.close()
   }

@@ -12,31 +12,48 @@ export interface LoopOptions {
   readonly durationMs: number
   /** For each of the requests in flight, how it runs an operation. */
   readonly lanes: readonly Operation[]
-  /** Ids run from 1 to this. */
-  readonly idMax: number
+  /** The id that the next operation is about; `undefined`: there is no more work, and the sample ends. */
+  readonly nextId: () => number | undefined
+}
+
+/** Any id from 1 to `max`, again and again. */
+export function anyIdUpTo(max: number): () => number {
+  return () => 1 + Math.floor(Math.random() * max)
 }
 
 /**
- * Keeps every lane busy for `durationMs`. Only operations that end inside it are counted; the rest
- * are waited for, so that nothing of one sample runs into the next.
+ * Keeps every lane busy for `durationMs`, or until the ids are used up. Only operations that end
+ * inside it are counted; the rest are waited for, so that nothing of one sample runs into the next.
  */
-export function runLoop({ durationMs, lanes, idMax }: LoopOptions): Promise<Sample> {
+export function runLoop({ durationMs, lanes, nextId }: LoopOptions): Promise<Sample> {
   return new Promise((resolve, reject) => {
     const latencies: number[] = []
     const started = performance.now()
+    let lastEnded = started
+    let countedMs = durationMs
     let running = lanes.length
+    const rest = () => {
+      running -= 1
+      if (running === 0) resolve(sampleOf(latencies, countedMs))
+    }
     const keepBusy = (lane: Operation) => {
+      const id = nextId()
+      if (id === undefined) {
+        countedMs = lastEnded - started
+        rest()
+        return
+      }
       const sent = performance.now()
-      lane(1 + Math.floor(Math.random() * idMax), (error) => {
+      lane(id, (error) => {
         const ended = performance.now()
         if (error !== undefined) {
           reject(error)
         } else if (ended - started < durationMs) {
+          lastEnded = ended
           latencies.push(ended - sent)
           keepBusy(lane)
         } else {
-          running -= 1
-          if (running === 0) resolve(sampleOf(latencies, durationMs))
+          rest()
         }
       })
     }
@@ -45,11 +62,14 @@ export function runLoop({ durationMs, lanes, idMax }: LoopOptions): Promise<Samp
 }
 
 function sampleOf(latencies: number[], durationMs: number): Sample {
-  const sorted = Float64Array.from(latencies).sort()
-  const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? NaN
   return {
     operationsPerSecond: (latencies.length * 1000) / durationMs,
-    p50Ms: at(0.5),
-    p99Ms: at(0.99),
+    p50Ms: quantile(latencies, 0.5),
+    p99Ms: quantile(latencies, 0.99),
   }
+}
+
+export function quantile(samples: readonly number[], share: number): number {
+  const sorted = Float64Array.from(samples).sort()
+  return sorted[Math.floor(sorted.length * share)] ?? NaN
 }

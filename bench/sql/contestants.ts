@@ -1,16 +1,11 @@
 /** Who takes part in the `sql` bench, behind one shape: "run this case for so long". */
 import type { BenchOptions } from '../result.js'
 import type { LoadOrder } from '../load/http-load.js'
+import type { Durability } from '../load/kalam-server.js'
 import type { Sample } from '../load/sample.js'
 import { WorkerProcess } from '../load/worker-process.js'
 import type { EngineOrder } from './engine-loop.js'
-import {
-  openKalam,
-  openNative,
-  openPgliteSocket,
-  type Durability,
-  type HttpSystem,
-} from './systems.js'
+import { openKalam, openNative, openPgliteSocket, type HttpSystem } from './systems.js'
 import type { WorkloadName } from './workloads.js'
 
 export interface Case {

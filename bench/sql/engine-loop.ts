@@ -14,9 +14,9 @@ import type { PGliteEngine } from '../../src/engine/pglite/pglite-engine.js'
 import { Queries } from '../../src/engine/queries.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { createMetrics } from '../../src/telemetry/metrics.js'
-import { runLoop, type Operation, type Sample } from '../load/sample.js'
+import type { Durability } from '../load/kalam-server.js'
+import { anyIdUpTo, runLoop, type Operation, type Sample } from '../load/sample.js'
 import { serveOrders } from '../load/worker-process.js'
-import type { Durability } from './systems.js'
 import { setupStatements, workloadNames, workloads, type WorkloadName } from './workloads.js'
 
 export type EngineOrder =
@@ -49,7 +49,7 @@ async function answer(order: EngineOrder): Promise<Sample | undefined> {
   if (opened === undefined) throw new Error('the engine is not open')
   const lane = laneOf(opened, order.workload)
   const lanes = Array.from({ length: order.inFlight }, () => lane)
-  return runLoop({ ...order, lanes, idMax: workloads[order.workload].idMax })
+  return runLoop({ ...order, lanes, nextId: anyIdUpTo(workloads[order.workload].idMax) })
 }
 
 /** With the server's defaults, apart from what is measured. */

@@ -161,12 +161,14 @@ function budgetsOf(lines: readonly Line[]): readonly Budget[] {
   return [
     {
       name: 'point reads at 64 in flight over the bare engine loop',
-      atLeast: 0.5,
+      bound: 'at least',
+      limit: 0.5,
       got: (engine && ratioTo(engine, lines)) ?? NaN,
     },
     {
       name: 'durable inserts at 64 in flight, a second',
-      atLeast: 10_000,
+      bound: 'at least',
+      limit: 10_000,
       got: inserts === undefined ? NaN : median(inserts.rates),
     },
   ]

@@ -64,11 +64,3 @@ export const workloads: Readonly<Record<WorkloadName, Workload>> = {
       reply.includes(`todo ${id + 999}\0`, reply.length - 300) && reply.includes('SELECT 1000\0'),
   },
 }
-
-/** One HTTP/1.1 request. The body is ASCII, so characters are bytes. */
-export function requestOf(body: string, apiKey: string): string {
-  return (
-    'POST /v1/api/sql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n' +
-    `X-API-KEY: ${apiKey}\r\nContent-Length: ${body.length}\r\n\r\n${body}`
-  )
-}
