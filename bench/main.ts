@@ -4,8 +4,9 @@ import { parseArgs } from 'node:util'
 import type { Bench, BenchReport, Budget } from './result.js'
 import { linkBench } from './link/link-bench.js'
 import { sqlBench } from './sql/sql-bench.js'
+import { tablesBench } from './tables/tables-bench.js'
 
-const benches: readonly Bench[] = [linkBench, sqlBench]
+const benches: readonly Bench[] = [sqlBench, tablesBench, linkBench]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
