@@ -2,11 +2,11 @@
 import { mkdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Bench, BenchReport, Budget } from './result.js'
-import { linkBench } from './link/link-bench.js'
+import { liveBench } from './live/live-bench.js'
 import { sqlBench } from './sql/sql-bench.js'
 import { tablesBench } from './tables/tables-bench.js'
 
-const benches: readonly Bench[] = [sqlBench, tablesBench, linkBench]
+const benches: readonly Bench[] = [sqlBench, tablesBench, liveBench, linkBench]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

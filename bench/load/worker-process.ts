@@ -14,8 +14,12 @@ export class WorkerProcess<Order extends object, Answer> {
   }
 
   /** @param script Compiled file that calls `serveOrders`. */
-  static start<Order extends object, Answer>(script: URL): WorkerProcess<Order, Answer> {
-    return new WorkerProcess(fork(fileURLToPath(script), { stdio: ['ignore', 2, 2, 'ipc'] }))
+  static start<Order extends object, Answer>(
+    script: URL,
+    { args = [], execPath = process.execPath }: WorkerOptions = {},
+  ): WorkerProcess<Order, Answer> {
+    const child = fork(fileURLToPath(script), args, { execPath, stdio: ['ignore', 2, 2, 'ipc'] })
+    return new WorkerProcess(child)
   }
 
   async ask(order: Order): Promise<Answer> {
@@ -42,6 +46,12 @@ export class WorkerProcess<Order extends object, Answer> {
     this.#child.disconnect()
     await ended
   }
+}
+
+interface WorkerOptions {
+  readonly args?: readonly string[]
+  /** Another Node, for peers that need it. */
+  readonly execPath?: string
 }
 
 type Reply<Answer> =
