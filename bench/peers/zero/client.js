@@ -42,7 +42,7 @@ function subscribe(form, owner, see) {
   const matching = zero.query.todo.where('owner', '=', owner)
   const query = form === 'follow' ? matching : matching.orderBy('n', 'desc').limit(windowRows)
   return new Promise((resolve) => {
-    const view = query.materialize({ ttl: 'none' })
+    const view = query.materialize('none')
     views.set(owner, view)
     view.addListener((rows, type) => {
       rows.forEach(see)
