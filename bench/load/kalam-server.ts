@@ -24,6 +24,8 @@ export interface KalamServer {
   ask(sql: string, key?: string): Promise<KalamAnswer>
   /** Resident memory of the process, in bytes. */
   residentBytes(): number
+  /** Processor time that the process has used. */
+  processorMs(): number
   close(): Promise<void>
 }
 
@@ -44,6 +46,7 @@ export async function startKalam(options: KalamOptions): Promise<KalamServer> {
     adminKey,
     ask: (sql, key = adminKey) => askKalam(port, key, sql),
     residentBytes: () => residentBytesOf(server),
+    processorMs: () => processorMsOf(server),
     close: async () => {
       await end(server)
       rmSync(folder, { recursive: true, force: true })
@@ -112,6 +115,14 @@ function residentBytesOf({ pid }: ChildProcess): number {
   if (process.platform !== 'linux' || pid === undefined) return NaN
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024
+}
+
+/** Linux only, as above: user and system time, in ticks of 10 ms. */
+function processorMsOf({ pid }: ChildProcess): number {
+  if (process.platform !== 'linux' || pid === undefined) return NaN
+  const status = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const fields = status.slice(status.lastIndexOf(') ') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
 }
 
 export async function end(child: ChildProcess): Promise<void> {

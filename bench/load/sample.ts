@@ -1,5 +1,7 @@
 /** What one timed stretch of a closed loop gave: `inFlight` requests, each followed by the next. */
 export interface Sample {
+  /** Those counted. */
+  readonly operations: number
   readonly operationsPerSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
@@ -63,6 +65,7 @@ export function runLoop({ durationMs, lanes, nextId }: LoopOptions): Promise<Sam
 
 function sampleOf(latencies: number[], durationMs: number): Sample {
   return {
+    operations: latencies.length,
     operationsPerSecond: (latencies.length * 1000) / durationMs,
     p50Ms: quantile(latencies, 0.5),
     p99Ms: quantile(latencies, 0.99),

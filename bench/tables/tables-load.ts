@@ -19,6 +19,8 @@ import {
 export type TablesOrder =
   | { readonly kind: 'open'; readonly port: number; readonly apiKeys: readonly string[] }
   | { readonly kind: 'fill'; readonly table: Kind; readonly scene: Scene }
+  /** Makes the rows that the next sample of `soft delete` takes. */
+  | { readonly kind: 'make deletable'; readonly table: Kind; readonly task: Case }
   | SampleOrder
 
 interface SampleOrder {
@@ -31,12 +33,12 @@ interface SampleOrder {
 
 const inFlight = 64
 /** Statements of one sample of `soft delete`, by their rows. */
-const deleteStatements = { 1: 4_000, 100: 500 } as const
+const deleteStatements = { 1: 3_000, 100: 192 } as const
 
 let connections: readonly HttpConnection[] = []
 let apiKeys: readonly string[] = []
-/** By table: the id from which rows may be made to be deleted. */
-const freeFrom = new Map<string, number>()
+/** By table: the id from which on the last deletable rows were made. */
+const deletableOf = new Map<string, number>()
 
 serveOrders(answer, () => Promise.resolve())
 
@@ -47,6 +49,9 @@ async function answer(order: TablesOrder): Promise<Sample | undefined> {
       return undefined
     case 'fill':
       await fill(order.table, order.scene)
+      return undefined
+    case 'make deletable':
+      await makeDeletable(order.table, order.task)
       return undefined
     case 'sample':
       return order.task.work === 'soft delete' ? sampleDeletes(order) : sampleOthers(order)
@@ -78,24 +83,37 @@ function sampleOthers({ table, task, durationMs }: SampleOrder): Promise<Sample>
   return runLoop({ durationMs, nextId, lanes: lanesOf(table, task, aim) })
 }
 
-/** Makes the rows first, untimed: each user's own, deleted with the users taking turns. */
-async function sampleDeletes({ table: kind, task }: SampleOrder): Promise<Sample> {
+/** For each user as many; users take turns in deleting them. */
+async function makeDeletable(kind: Kind, task: Case): Promise<void> {
   const { scene, statementRows } = task
   const table = tableName(kind, scene)
-  const statements = Math.max(deleteStatements[statementRows], scene.users)
-  const each = (statements / scene.users) * statementRows
-  const from = freeFrom.get(table) ?? deletableFrom
-  freeFrom.set(table, from + each * scene.users)
+  const each = deletionsOfEach(task) * statementRows
+  const from = (deletableOf.get(table) ?? deletableFrom) + rowsApart
+  deletableOf.set(table, from)
   await asEachUser(scene, (user) =>
     fillStatement(table, from + user * each, from + (user + 1) * each - 1),
   )
+}
+
+/** Between the ids of one sample and the next: more than any of them makes. */
+const rowsApart = 1_000_000
+
+function deletionsOfEach({ scene, statementRows }: Case): number {
+  return Math.max(1, deleteStatements[statementRows] / scene.users)
+}
+
+function sampleDeletes({ table: kind, task }: SampleOrder): Promise<Sample> {
+  const { scene, statementRows } = task
+  const each = deletionsOfEach(task)
+  const from = deletableOf.get(tableName(kind, scene)) ?? NaN
   const aim = (statement: number): Aim => {
     const user = (statement - 1) % scene.users
-    const first = from + user * each + Math.floor((statement - 1) / scene.users) * statementRows
+    const own = user * each + Math.floor((statement - 1) / scene.users)
+    const first = from + own * statementRows
     return { first, last: first + statementRows - 1, user }
   }
-  const lanes = lanesOf(kind, task, aim)
-  return runLoop({ durationMs: Infinity, nextId: countTo(statements), lanes })
+  const nextId = countTo(each * scene.users)
+  return runLoop({ durationMs: Infinity, nextId, lanes: lanesOf(kind, task, aim) })
 }
 
 function countTo(last: number): () => number | undefined {
