@@ -1,5 +1,6 @@
 /** `npm run bench [name] [-- --quick --json --profile]`: runs one bench, or all of them. */
 import { mkdirSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Bench, BenchReport, Budget } from './result.js'
 import { liveBench } from './live/live-bench.js'
@@ -33,8 +34,10 @@ async function runOne(bench: Bench): Promise<void> {
   if (profileFolder !== undefined) mkdirSync(profileFolder, { recursive: true })
   const say = (line: string) => void process.stderr.write(`${line}\n`)
   say(bench.question)
+  const load = (loadavg()[0] ?? NaN).toFixed(1)
   const report = await bench.run({ quick: values.quick, profileFolder, say })
-  process.stdout.write(values.json ? jsonOf(report) : tableOf(report))
+  const told = { ...report, machine: `${report.machine}, load average ${load} before` }
+  process.stdout.write(values.json ? jsonOf(told) : tableOf(told))
 }
 
 /** Budgets are for people: whoever reads JSON has the numbers. */

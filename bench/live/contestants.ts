@@ -27,6 +27,8 @@ export interface Contestant {
   /** More live queries would take this one minutes. */
   readonly queriesMax: number
   ask(order: LiveOrder): Promise<LiveAnswer>
+  /** Processor time that its server has used; NaN where it is not one process of its own. */
+  processorMs(): number
   close(): Promise<void>
 }
 
@@ -57,6 +59,7 @@ async function openKalam({ owners, profileFolder }: OpenOptions): Promise<Contes
     forms: ['evaluated', 'follow'],
     queriesMax: Infinity,
     ask: (order) => clients.ask(order),
+    processorMs: () => server.processorMs(),
     close: async () => {
       await clients.close()
       await server.close()
@@ -89,6 +92,7 @@ function openPgliteLive({ owners }: OpenOptions): Promise<Contestant> {
     forms: ['evaluated'],
     queriesMax: 1_000,
     ask: (order) => clients.ask(order),
+    processorMs: () => NaN,
     close: () => clients.close(),
   })
 }
@@ -120,6 +124,7 @@ async function openZero({ owners }: OpenOptions): Promise<Contestant | string> {
     forms: ['evaluated'],
     queriesMax: 1_000,
     ask: (order) => clients.ask(order),
+    processorMs: () => NaN,
     close: async () => {
       await clients.close()
       await cache.close()

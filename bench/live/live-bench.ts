@@ -16,7 +16,7 @@ import {
   type Measurement,
 } from '../result.js'
 import { kalamName, openContestants, type Contestant } from './contestants.js'
-import type { LiveSample } from './live-process.js'
+import type { LiveSample, Spread } from './live-process.js'
 import type { Form } from './live-system.js'
 import { measureSockets, type SocketSchedule } from './sockets-bench.js'
 
@@ -99,6 +99,8 @@ interface Line {
   /** One insert at a time. */
   readonly one: LiveSample[]
   readonly many: LiveSample[]
+  /** Of the server for one insert, `inFlight` at a time, in µs. */
+  readonly processorUs: number[]
 }
 
 async function measureAll(schedule: Schedule, options: BenchOptions): Promise<readonly Line[]> {
@@ -119,7 +121,7 @@ async function measureAll(schedule: Schedule, options: BenchOptions): Promise<re
 
 function linesOf(contestants: readonly Contestant[], { levels }: Schedule): readonly Line[] {
   const forms: readonly Form[] = ['evaluated', 'follow']
-  const empty = () => ({ subscribeMs: [], one: [], many: [] })
+  const empty = () => ({ subscribeMs: [], one: [], many: [], processorUs: [] })
   return forms.flatMap((form) =>
     levels.flatMap((queries) =>
       contestants
@@ -135,7 +137,10 @@ async function takeTurn(line: Line, { warmUpMs, oneMs, manyMs }: Schedule): Prom
   if (subscribed.kind === 'subscribed') subscribeMs.push(subscribed.tookMs)
   await sample(contestant, inFlight, warmUpMs)
   one.push(await sample(contestant, 1, oneMs))
-  many.push(await sample(contestant, inFlight, manyMs))
+  const before = contestant.processorMs()
+  const got = await sample(contestant, inFlight, manyMs)
+  line.processorUs.push(((contestant.processorMs() - before) * 1000) / got.inserts)
+  many.push(got)
   await contestant.ask({ kind: 'finish' })
 }
 
@@ -150,49 +155,41 @@ async function sample(
 }
 
 function measurementsOf(line: Line, lines: readonly Line[]): readonly Measurement[] {
-  const { contestant, form, queries, subscribeMs, one, many } = line
+  const { contestant, form, queries, subscribeMs, one, many, processorUs } = line
+  const isOurs = contestant.name === kalamName
   const title = `${queries} live queries, ${form}, ${contestant.name}`
-  const of = (name: string, unit: string, samples: readonly number[]) =>
-    summarise({ case: `${title}: ${name}`, unit, samples })
-  const rate = summarise({
-    case: `${title}: inserts, ${inFlight} in flight`,
-    unit: 'inserts/s',
-    samples: ratesOf(line),
-    ratio: contestant.name === kalamName ? undefined : ratioTo(line, lines),
-  })
+  const of = (name: string, unit: string, samples: readonly number[], ratio?: number) =>
+    summarise({ case: `${title}: ${name}`, unit, samples, ratio })
+  const spread = (name: string, spreads: readonly Spread[]) => [
+    of(
+      name,
+      'ms, p50',
+      spreads.map(({ p50 }) => p50),
+    ),
+    of(
+      name,
+      'ms, p95',
+      spreads.map(({ p95 }) => p95),
+    ),
+  ]
+  const busy = `${inFlight} in flight`
+  const ratio = isOurs ? undefined : ratioTo(line, lines)
   return [
     of('subscribe all', 'ms', subscribeMs),
-    of(
+    ...spread(
       'insert → event',
-      'ms, p50',
-      one.map(({ eventMs }) => eventMs.p50),
+      one.map(({ eventMs }) => eventMs),
     ),
-    of(
-      'insert → event',
-      'ms, p95',
-      one.map(({ eventMs }) => eventMs.p95),
-    ),
-    of(
+    ...spread(
       'commit → event',
-      'ms, p50',
-      one.map(({ commitMs }) => commitMs.p50),
+      one.map(({ commitMs }) => commitMs),
     ),
-    of(
-      'commit → event',
-      'ms, p95',
-      one.map(({ commitMs }) => commitMs.p95),
+    of(`inserts, ${busy}`, 'inserts/s', ratesOf(line), ratio),
+    ...spread(
+      `insert → event, ${busy}`,
+      many.map(({ eventMs }) => eventMs),
     ),
-    rate,
-    of(
-      `insert → event, ${inFlight} in flight`,
-      'ms, p50',
-      many.map(({ eventMs }) => eventMs.p50),
-    ),
-    of(
-      `insert → event, ${inFlight} in flight`,
-      'ms, p95',
-      many.map(({ eventMs }) => eventMs.p95),
-    ),
+    ...(isOurs ? [of(`an insert, ${busy}`, 'µs of server processor', processorUs)] : []),
   ]
 }
 

@@ -21,7 +21,8 @@ export interface Finished {
 
 export interface LiveSample {
   readonly kind: 'sample'
-  /** Inserts that were acknowledged and came to the client they concern. */
+  readonly inserts: number
+  /** Of those that were acknowledged and came to the client they concern within the time. */
   readonly insertsPerSecond: number
   /** From sending the insert to its event. */
   readonly eventMs: Spread
@@ -89,6 +90,7 @@ class LiveClients {
     const { operationsPerSecond } = await runLoop({ durationMs, lanes, nextId: () => this.#id++ })
     return {
       kind: 'sample',
+      inserts: eventMs.length,
       insertsPerSecond: operationsPerSecond,
       eventMs: spreadOf(eventMs),
       commitMs: spreadOf(commitMs),
