@@ -12,7 +12,7 @@ export type SocketsOrder =
   /** Misses so many changes, then resumes by cursor. */
   | { readonly kind: 'catch up'; readonly changes: number }
   | { readonly kind: 'idle'; readonly sockets: number }
-  /** That many different live queries on a hundred sockets. */
+  /** So many different live queries on a hundred sockets, those of earlier orders included. */
   | { readonly kind: 'hold'; readonly form: Form; readonly queries: number }
   | { readonly kind: 'close' }
 
@@ -73,6 +73,7 @@ async function openSockets(count: number): Promise<void> {
 function closeSockets(): void {
   for (const socket of sockets) socket.close()
   sockets = []
+  held = 0
 }
 
 async function watch(subscribers: number): Promise<void> {
@@ -175,12 +176,15 @@ function allFrom(socket: LiveSocket, first: number, count: number): Promise<void
 }
 
 const holdingSockets = 100
+let held = 0
 
 async function hold(form: Form, queries: number): Promise<void> {
   await openSockets(holdingSockets)
+  const from = held
+  held = queries
   await Promise.all(
     sockets.map(async (socket, at) => {
-      for (let query = at; query < queries; query += holdingSockets)
+      for (let query = from + at; query < queries; query += holdingSockets)
         await subscribe(socket, { form, owner: `u${query}`, id: query })
     }),
   )
