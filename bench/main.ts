@@ -1,6 +1,7 @@
 /** `npm run bench [name] [-- --quick --json --profile]`: runs one bench, or all of them. */
 import { mkdirSync } from 'node:fs'
 import { loadavg } from 'node:os'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Bench, BenchReport, Budget } from './result.js'
 import { liveBench } from './live/live-bench.js'
@@ -30,7 +31,8 @@ function names(): string {
 }
 
 async function runOne(bench: Bench): Promise<void> {
-  const profileFolder = values.profile ? `profiles/${bench.name}` : undefined
+  // Absolute: the server runs in a folder of its own.
+  const profileFolder = values.profile ? resolve(`profiles/${bench.name}`) : undefined
   if (profileFolder !== undefined) mkdirSync(profileFolder, { recursive: true })
   const say = (line: string) => void process.stderr.write(`${line}\n`)
   say(bench.question)
