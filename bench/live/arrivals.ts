@@ -1,4 +1,4 @@
-import type { Todo } from './live-system.js'
+import type { NewTodo, Todo } from './live-system.js'
 
 /** Longest that an event may take; one that is missing fails the bench. */
 const arrivalMsMax = 30_000
@@ -15,7 +15,7 @@ export class Arrivals {
   readonly #expected = new Map<number, Expected>()
 
   /** Resolves with the time of arrival, by `performance.now()`. */
-  expect({ id, owner }: Todo): Promise<number> {
+  expect({ id, owner }: NewTodo): Promise<number> {
     return new Promise((arrive, fail) => {
       const missing = () => fail(new Error(`no event for insert ${id} within ${arrivalMsMax} ms`))
       this.#expected.set(id, { owner, timer: setTimeout(missing, arrivalMsMax), arrive, fail })

@@ -19,8 +19,8 @@ const system: LiveSystem = {
     sockets = await Promise.all(Array.from({ length: count }, () => LiveSocket.open(port, apiKey)))
     await Promise.all(sockets.map((socket, at) => subscribeOn(socket, shareOf(options, at, count))))
   },
-  insert: async ({ id, owner, n, title }, lane) => {
-    const answer = await ask(await writerOf(lane), insertSql, [id, owner, n, title])
+  insert: async ({ id, owner, title }, lane) => {
+    const answer = await ask(await writerOf(lane), insertSql, [id, owner, title])
     if (!answer.includes('"row_count":1')) throw new Error(answer)
   },
   held: (owner) => [...(held.get(owner) ?? [])],

@@ -28,8 +28,8 @@ const system: LiveSystem = {
       ends.push(() => query.unsubscribe())
     }
   },
-  insert: async ({ id, owner, n, title }) => {
-    await database.query(insertSql, [id, owner, n, title])
+  insert: async ({ id, owner, title }) => {
+    await database.query(insertSql, [id, owner, title])
   },
   held: (owner) => (held.get(owner) ?? []).map(({ id }) => id),
   stored: async (owner, form) => {

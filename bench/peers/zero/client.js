@@ -21,8 +21,8 @@ const views = new Map()
 serveLive({
   subscribe: ({ form, owners, see }) =>
     Promise.all(owners.map((owner) => subscribe(form, owner, see))),
-  insert: ({ id, owner, n, title }) =>
-    pool.query({ name: 'insert', text: insertSql, values: [id, owner, n, title] }),
+  insert: ({ id, owner, title }) =>
+    pool.query({ name: 'insert', text: insertSql, values: [id, owner, title] }),
   held: (owner) => views.get(owner).data.map(({ id }) => id),
   stored: async (owner, form) => {
     const { rows } = await pool.query(querySql[form], [owner])
