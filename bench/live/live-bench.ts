@@ -108,10 +108,11 @@ async function measureAll(schedule: Schedule, options: BenchOptions): Promise<re
   const { profileFolder } = options
   const contestants = await openContestants({ owners, profileFolder }, options)
   try {
-    const lines = linesOf(contestants, schedule)
+    let lines = linesOf(contestants, schedule)
     for (let round = 1; round <= rounds; round += 1) {
       options.say(`round ${round} of ${rounds}`)
-      for (const line of lines) await takeTurn(line, schedule)
+      const failed = await takeTurns(lines, schedule, options)
+      lines = lines.filter(({ contestant }) => !failed.has(contestant))
     }
     return lines
   } finally {
@@ -129,6 +130,28 @@ function linesOf(contestants: readonly Contestant[], { levels }: Schedule): read
         .map((contestant): Line => ({ contestant, form, queries, ...empty() })),
     ),
   )
+}
+
+/** Returns the peers that failed, which is told; KalamDB fails the bench. */
+async function takeTurns(
+  lines: readonly Line[],
+  schedule: Schedule,
+  options: BenchOptions,
+): Promise<ReadonlySet<Contestant>> {
+  const failed = new Set<Contestant>()
+  for (const line of lines) {
+    const { contestant } = line
+    if (failed.has(contestant)) continue
+    try {
+      await takeTurn(line, schedule)
+    } catch (error) {
+      if (contestant.name === kalamName) throw error
+      failed.add(contestant)
+      const reason = error instanceof Error ? error.message : 'unknown'
+      options.say(`left out: ${contestant.name}: ${reason}`)
+    }
+  }
+  return failed
 }
 
 async function takeTurn(line: Line, { warmUpMs, oneMs, manyMs }: Schedule): Promise<void> {
