@@ -2,6 +2,7 @@
 import { quantile, runLoop, type Operation } from '../load/sample.js'
 import { serveOrders } from '../load/worker-process.js'
 import { Arrivals } from './arrivals.js'
+import { within } from './deadline.js'
 import { insertedFrom, newTodo, type Form, type LiveSystem, type Todo } from './live-system.js'
 
 export type LiveOrder =
@@ -34,6 +35,8 @@ export interface Spread {
   readonly p50: number
   readonly p95: number
 }
+
+const subscribeMsMax = 120_000
 
 /** Most queries that `finish` compares. */
 const comparedMax = 50
@@ -73,7 +76,8 @@ class LiveClients {
     this.#owners = Array.from({ length: queries }, (_, at) => `u${at}`)
     const started = performance.now()
     const see = (todo: Todo) => this.#arrivals.see(todo)
-    await this.#system.subscribe({ form, owners: this.#owners, see })
+    const subscribing = this.#system.subscribe({ form, owners: this.#owners, see })
+    await within(subscribing, subscribeMsMax, 'the live queries are not ready')
     return { kind: 'subscribed', tookMs: performance.now() - started }
   }
 

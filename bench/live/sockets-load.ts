@@ -2,6 +2,7 @@
 import { HttpConnection, requestOf } from '../load/http-connection.js'
 import { quantile } from '../load/sample.js'
 import { serveOrders } from '../load/worker-process.js'
+import { within } from './deadline.js'
 import { LiveSocket, parseMessage } from './live-socket.js'
 import { insertedFrom, insertSql, newTodo, querySql, type Form } from './live-system.js'
 
@@ -124,7 +125,7 @@ async function fanOut(durationMs: number): Promise<SocketsAnswer> {
     await insert(insertSql, Object.values(newTodo(id, 'u0')))
     await new Promise((resolve) => setTimeout(resolve, 1000 / writesPerSecond))
   }
-  await within(allCame, () => `${latencies.length} of ${writes * sockets.length} arrived`)
+  await within(allCame, arrivalMsMax, 'not everything arrived')
   return { p50Ms: quantile(latencies, 0.5), p95Ms: quantile(latencies, 0.95) }
 }
 
@@ -150,7 +151,7 @@ async function catchUp(changes: number): Promise<SocketsAnswer> {
   const socket = await LiveSocket.open(port, apiKey)
   const caughtUp = allFrom(socket, first, changes)
   socket.subscribe({ id: 0, sql: querySql.follow, params: ['u1'], from: cursor })
-  await within(caughtUp, () => 'changes are missing')
+  await within(caughtUp, arrivalMsMax, 'changes are missing')
   const tookMs = performance.now() - started
   socket.close()
   return { p50Ms: tookMs, p95Ms: tookMs }
@@ -197,14 +198,4 @@ async function insert(sql: string, params: readonly unknown[]): Promise<void> {
     connection.send(requestOf(JSON.stringify({ sql, params }), apiKey))
   })
   if (!answer.includes('"command":"INSERT"')) throw new Error(answer)
-}
-
-function within(work: Promise<void>, complaint: () => string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(complaint())), arrivalMsMax)
-    work.then(() => {
-      clearTimeout(timer)
-      resolve()
-    }, reject)
-  })
 }
