@@ -1,6 +1,6 @@
 /** A server with users, and what live tests do with it all the time. */
 import type { Caller, Database } from '#src/database/database.js'
-import type { TestReceiver} from './live.js';
+import type { TestReceiver } from './live.js'
 import { watch, type WatchOptions } from './live.js'
 import { openTestServer, type TestServer, type TestServerOptions } from './server.js'
 
