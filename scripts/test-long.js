@@ -12,12 +12,13 @@ const counts = {
   KALAM_TEST_FUZZ_REQUESTS: '100000',
   KALAM_TEST_FUZZ_FRAMES: '100000',
   KALAM_TEST_LINK_FRAMES: '500000',
+  KALAM_TEST_LIVE_CASES: '20000',
   KALAM_TEST_PROPERTY_FACTOR: '100',
   KALAM_TEST_DIFFERENTIAL_FACTOR: '20',
   KALAM_TEST_NEIGHBOUR_REQUESTS: '2500',
 }
 const files = [
-  ...['tests/crash', 'tests/property', 'tests/fuzz', 'tests/link'],
+  ...['tests/crash', 'tests/property', 'tests/fuzz', 'tests/link', 'tests/integration/live'],
   ...['tests/integration/managed-semantics.test.ts', 'tests/isolation/neighbours.test.ts'],
 ]
 /** For tests that bring no deadline of their own: those of properties. */
