@@ -1,6 +1,8 @@
 /** README.md as a newcomer follows it: its commands are run. */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -8,7 +10,7 @@ import { openTestServer, type TestServer } from '../support/server.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-const [start = '', firstSteps = '', users = '', check = ''] = Array.from(
+const [start = '', firstSteps = '', watch = '', users = '', check = ''] = Array.from(
   readme.matchAll(/^```sh\n([^]*?)^```$/gmu),
   ([, commands = '']) => commands,
 )
@@ -42,6 +44,31 @@ describe('README.md', () => {
     ])
   })
 
+  test('keeps a query open: rows, then what changes them', async () => {
+    const key = await server.createUser('carol')
+    await server.sql("INSERT INTO app.notes (body) VALUES ('feed the cat')", { key })
+    const watching = spawn('bash', ['-euo', 'pipefail', '-c', watch], {
+      ...{ cwd: root, detached: true, stdio: ['ignore', 'pipe', 'inherit'] },
+      env: { ...environment(), ALICE: key },
+    })
+    const ended = once(watching, 'exit')
+    const lines = createInterface({ input: watching.stdout })[Symbol.asyncIterator]()
+    const lineWith = async (text: string): Promise<string> => {
+      for (;;) {
+        const next = await lines.next()
+        if (next.done === true) throw new Error(`it ended before "${text}"`)
+        if (next.value.includes(text)) return next.value
+      }
+    }
+    expect(await lineWith('feed the cat')).not.toMatch(/^[+~-]/u)
+    // The rows end with their number; what comes then is a change.
+    await lineWith('(1 row)')
+    await server.sql("INSERT INTO app.notes (body) VALUES ('water the plants')", { key })
+    expect(await lineWith('water the plants')).toMatch(/^\+/u)
+    process.kill(-(watching.pid ?? 0), 'SIGINT')
+    await ended
+  })
+
   test('makes, lists and drops users and keys', async () => {
     const heard = await runShell(users)
     expect(heard.join('\n')).toMatch(/kal_[\w-]{43}[^]+kal_[\w-]{43}/u)
@@ -55,7 +82,11 @@ async function runShell(commands: string): Promise<string[]> {
   const script = commands.replaceAll('http://127.0.0.1:2900', server.url)
   const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', script], {
     cwd: root,
-    env: { ...process.env, HOME: server.home, KALAM_URL: server.url },
+    env: environment(),
   })
   return stdout.split('\n')
+}
+
+function environment() {
+  return { ...process.env, HOME: server.home, KALAM_URL: server.url }
 }
