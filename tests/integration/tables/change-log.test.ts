@@ -131,7 +131,7 @@ describe('D2: a statement', () => {
 /** What somebody who keeps rows by key ends up with. */
 function replay(
   changes: readonly (readonly unknown[])[],
-  rows: readonly (readonly [string, string])[],
+  rows: readonly (readonly [string, string | null])[],
 ): Map<unknown, unknown> {
   const kept = new Map<unknown, unknown>(rows)
   for (const [op, first, second] of changes) {
@@ -266,5 +266,119 @@ describe('C4: an image', () => {
       ['I', ['1', null]],
       ['I', []],
     ])
+  })
+})
+
+describe('D2: the last entry of a key tells its state, when', () => {
+  const rows = async (sql = 'SELECT id, n FROM app.todos') =>
+    new Map((await world.run('alice', sql)).map(([key, value]) => [key, value]))
+  const before: [string, string][] = [
+    ['1', '10'],
+    ['2', '20'],
+    ['3', '30'],
+  ]
+
+  test.each([
+    [
+      'an INSERT reads a part of what a DELETE takes',
+      `WITH gone AS (DELETE FROM app.todos RETURNING id, n)
+       INSERT INTO app.todos SELECT id, n FROM gone LIMIT 1`,
+    ],
+    [
+      'an INSERT takes a key that an UPDATE gives up',
+      `WITH moved AS (UPDATE app.todos SET id = id + 10 RETURNING id)
+       INSERT INTO app.todos SELECT id - 10, 5 FROM moved LIMIT 1`,
+    ],
+    [
+      'rows are made, deleted and made again in one transaction',
+      `BEGIN; INSERT INTO app.todos VALUES (4, 40);
+       WITH gone AS (DELETE FROM app.todos RETURNING id, n)
+       INSERT INTO app.todos SELECT id, n FROM gone; COMMIT`,
+    ],
+  ])('%s', async (_when, sql) => {
+    await world.run('alice', sql)
+    expect(replay(await world.changes(), before)).toEqual(await rows())
+  })
+
+  test.each([
+    ['INSERT', 'UPDATE app.todos SET n = n + 1 WHERE id = new.id'],
+    ['INSERT', 'DELETE FROM app.todos WHERE id = new.id'],
+    ['DELETE', 'INSERT INTO app.todos VALUES (old.id, old.n + 1)'],
+    ['UPDATE', 'DELETE FROM app.todos WHERE id = new.id'],
+    ['UPDATE', 'UPDATE app.todos SET n = 99 WHERE id = new.id AND n <> 99'],
+  ])('a trigger after %s runs %s', async (event, body) => {
+    await world.run(
+      'admin',
+      `CREATE FUNCTION app.again() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN ${body}; RETURN NULL; END $$;
+       CREATE TRIGGER again AFTER ${event} ON app.todos
+         FOR EACH ROW EXECUTE FUNCTION app.again()`,
+    )
+    await world.changes()
+    await world.run(
+      'alice',
+      {
+        INSERT: 'INSERT INTO app.todos VALUES (4, 40), (5, 50)',
+        DELETE: 'DELETE FROM app.todos WHERE id < 3',
+        UPDATE: 'UPDATE app.todos SET n = n + 5, id = id + 4 WHERE id > 1',
+      }[event] ?? '',
+    )
+    const changes = await world.changes()
+    expect(replay(changes, before)).toEqual(await rows())
+    await world.run('admin', 'DROP FUNCTION app.again CASCADE')
+  })
+
+  test('a trigger before INSERT deletes what has the key', async () => {
+    await world.run(
+      'admin',
+      `CREATE FUNCTION app.make_room() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN DELETE FROM app.todos WHERE id = new.id; RETURN new; END $$;
+       CREATE TRIGGER make_room BEFORE INSERT ON app.todos
+         FOR EACH ROW EXECUTE FUNCTION app.make_room()`,
+    )
+    await world.changes()
+    await world.run('alice', 'INSERT INTO app.todos VALUES (2, 40), (5, 50)')
+    expect(replay(await world.changes(), before)).toEqual(await rows())
+    await world.run('admin', 'DROP FUNCTION app.make_room CASCADE')
+  })
+
+  test('nobody else may use the schema', async () => {
+    await world.run('admin', 'REVOKE USAGE ON SCHEMA app FROM PUBLIC')
+    await world.changes()
+    await world.run(
+      'admin',
+      'BEGIN; INSERT INTO app.plain VALUES (1, 1); DELETE FROM app.plain; COMMIT',
+    )
+    expect(await world.changes()).toHaveLength(2)
+    await world.run('admin', 'GRANT USAGE ON SCHEMA app TO PUBLIC')
+  })
+
+  test('row security is off, and the rows are of others', async () => {
+    await world.run(
+      'everything',
+      `SET row_security = off;
+       WITH gone AS (DELETE FROM app.todos RETURNING _user_id, id, n)
+       INSERT INTO app.todos (_user_id, id, n) SELECT _user_id, id, n FROM gone LIMIT 1;
+       SET row_security = on`,
+    )
+    expect(replay(await world.changes(), before)).toEqual(await rows())
+  })
+
+  test('keys refer to keys of the same table', async () => {
+    await world.run(
+      'admin',
+      `CREATE TABLE app.tree (id int PRIMARY KEY, up int REFERENCES app.tree ON UPDATE CASCADE,
+         ${systemColumns.shared}); GRANT ALL ON app.tree TO kalam_user`,
+    )
+    await world.run('alice', 'INSERT INTO app.tree VALUES (1, NULL), (2, 1), (3, 2)')
+    await world.changes()
+    await world.run('alice', 'UPDATE app.tree SET id = id + 10')
+    expect(
+      replay(await world.changes(), [
+        ['1', null],
+        ['2', '1'],
+        ['3', '2'],
+      ]),
+    ).toEqual(await rows('SELECT id, up FROM app.tree'))
   })
 })

@@ -17,8 +17,11 @@ begin
     execute format('grant execute on function %s to kalam_admin', routine);
   end loop;
 end;
--- The log's triggers note the transaction.
-grant execute on function pg_catalog.pg_current_xact_id() to kalam_sys;
+-- Any number but a tablespace's is an error of the system.
+revoke execute on function pg_catalog.pg_tablespace_location(oid) from public;
+-- The log's triggers note the transaction, and choose how entries are looked up.
+grant execute on function pg_catalog.pg_current_xact_id(), pg_catalog.set_config(text, text, boolean)
+  to kalam_sys;
 
 revoke select on pg_catalog.pg_class from public;
 grant select on pg_catalog.pg_class to kalam_admin;

@@ -38,11 +38,8 @@ begin
   end if;
   perform kalam.write_functions(t);
   perform kalam.create_triggers(t);
-  if kind = 'shared' then
-    execute format('grant select on %s to kalam_sys', t.tab);
-  else
-    perform kalam.keep_apart(t);
-  end if;
+  execute format('grant select on %s to kalam_sys', t.tab);
+  if kind <> 'shared' then perform kalam.keep_apart(t); end if;
   insert into kalam.tables overriding system value select t.*;
 end $$;
 

@@ -1,9 +1,10 @@
 /** The roles behind managed tables, the list of these tables, and the log of their changes. */
 export function registry(): string {
   return `
--- Owns the twins and the functions of triggers, and may add to the log: nothing else. No superuser,
--- so that whatever a table could smuggle into a trigger would not be one either.
-create role kalam_sys nologin;
+-- Owns the twins and the functions of triggers, reads managed and watched tables, adds to the log and
+-- orders it: nothing else. No superuser, so that whatever a table could smuggle into a trigger would
+-- not be one either. Users' rows it reads whatever row_security says.
+create role kalam_sys nologin bypassrls;
 -- Owns a twin while it follows its table, and has no other right: the casts and defaults that
 -- this computes are the admins'.
 create role kalam_cast nologin;
@@ -37,6 +38,8 @@ create table kalam.tables (
 -- Policies ask for the table behind a twin.
 grant select (id, tab) on kalam.tables to public;
 
+-- In the order of seq, the last entry of a key tells its state: after each statement that a caller
+-- sent, whatever PostgreSQL did inside of it and in which order.
 create table kalam.changes (
   seq bigint generated always as identity primary key,
   xid xid8 not null default pg_current_xact_id(),
@@ -52,7 +55,7 @@ create table kalam.changes (
   old text,
   new text
 );
-grant insert on kalam.changes to kalam_sys;
+grant select, insert, delete on kalam.changes to kalam_sys;
 grant usage on schema kalam to kalam_sys;
 
 -- Names this log: cursors of another one, from before a restore, must not be taken for its own.

@@ -79,13 +79,19 @@ create function kalam.key_of(rel oid) returns text[] language sql stable ${syste
    where i.indrelid = rel and i.indisprimary and k.place <= i.indnkeyatts
 $$;
 
+create function kalam.refers_to_itself(rel oid) returns boolean language sql stable ${system} as $$
+  select exists (select from pg_constraint c
+    where c.contype = 'f' and c.conrelid = rel and c.confrelid = rel)
+$$;
+
 -- What makes the triggers' functions and the twin stale when it changes.
 create function kalam.shape_of(rel oid) returns text language sql stable ${system} as $$
   select concat_ws('; ', rel::regclass, coalesce(kalam.key_of(rel)::text, 'no key'),
     string_agg(concat_ws(' ', a.attnum, quote_ident(a.attname), a.atttypid, a.atttypmod,
       a.attcollation, a.attgenerated,
       case a.attgenerated when 'v' then pg_get_expr(d.adbin, d.adrelid) end),
-      ', ' order by a.attnum))
+      ', ' order by a.attnum),
+    case when kalam.refers_to_itself(rel) then 'refers to itself' end)
     from pg_attribute a
     left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
    where a.attrelid = rel and a.attnum > 0 and not a.attisdropped
