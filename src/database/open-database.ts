@@ -362,7 +362,9 @@ const pieceOverrun = 4
 const defaultPath = ['public']
 
 function searchPathOf(namespace: string | undefined): readonly string[] {
-  return namespace === undefined ? defaultPath : [namespace, 'public']
+  if (namespace === undefined) return defaultPath
+  if (!/^kalam(_|$)/.test(namespace)) return [namespace, 'public']
+  throw new DbError('STATEMENT_REFUSED', `the namespace ${namespace} belongs to the system`)
 }
 
 function* partsOf({ columns, frames, command, rowCount }: StatementOutcome): Generator<StreamPart> {

@@ -5,7 +5,7 @@
  */
 import { refuseByParts, refuseByRule, refuseLasting, refuseName } from './part-rules.js'
 import type { PlanContext, SqlPlan } from './plan.js'
-import { onlyReads, refused, type Refusal } from './refusal.js'
+import { forAdmins, onlyReads, refused, type Refusal } from './refusal.js'
 import { ruleOf } from './statement-rules.js'
 import { surveyTree, type Survey } from './survey-tree.js'
 import { fieldsOf, type Statement } from './syntax-tree.js'
@@ -42,6 +42,7 @@ export function checkStatement(statement: Statement, context: PlanContext): Verd
     refuseLasting('SELECT INTO', survey.into, context) ??
     refuseInside(survey, context) ??
     refuseTargets(survey) ??
+    refuseReading(survey, context) ??
     (context.readOnly ? refuseWrites(survey) : undefined)
   if (refusal !== undefined) return { kind: 'refused', refusal }
   return { kind: 'allowed', traits: traitsOf(statement, survey) }
@@ -64,6 +65,19 @@ function refuseTargets(survey: Survey): Refusal | undefined {
     return { ...refused(`schema ${schema} belongs to the system`, hint), byte }
   }
   return undefined
+}
+
+/** What is to be read through KalamDB's statements, and what counts the transactions of all users. */
+function refuseReading({ hidden, rowVersions }: Survey, context: PlanContext): Refusal | undefined {
+  const [table] = hidden
+  if (table !== undefined) {
+    const hint = 'Deleted rows are read with INCLUDE DELETED.'
+    return { ...refused('the schemas kalam_… belong to the system', hint), byte: table }
+  }
+  const [column] = rowVersions
+  if (column === undefined || context.role === 'admin') return undefined
+  const hint = "They tell of other users' transactions."
+  return { ...forAdmins('the columns xmin and xmax', hint), byte: column }
 }
 
 function allTargets(survey: Survey): TargetSchema[] {

@@ -20,7 +20,7 @@ export function refuseByRule(rule: StatementRule, context: PlanContext): Refusal
   if (httpReason !== undefined && context.door === 'http') {
     return refused(`${name} is not available over HTTP: ${httpReason}`, hint)
   }
-  if (who === 'admin' && context.role !== 'admin') return forAdmins(name)
+  if (who === 'admin' && context.role !== 'admin') return forAdmins(name, hint)
   return context.readOnly && rule.reads !== true ? onlyReads(name) : undefined
 }
 
@@ -170,17 +170,6 @@ function refuseRename(rename: Fields<'RenameStmt'>, context: PlanContext): Refus
 }
 
 function refuseExplain(explain: Fields<'ExplainStmt'>, context: PlanContext): Refusal | undefined {
-  const options = (explain.options ?? []).flatMap((node) => fieldsOf(node, 'DefElem') ?? [])
-  const analyze = options.find((option) => option.defname === 'analyze' && isTrue(option.arg))
-  if (analyze !== undefined && context.role !== 'admin') {
-    const hint = 'EXPLAIN without ANALYZE is for everyone.'
-    return { ...forAdmins('EXPLAIN ANALYZE', hint), byte: analyze.location }
-  }
-  const costs = options.find((option) => option.defname === 'costs' && isTrue(option.arg))
-  if (costs !== undefined && context.role !== 'admin') {
-    const hint = 'They are estimates over the rows of all users.'
-    return { ...forAdmins('COSTS in EXPLAIN', hint), byte: costs.location }
-  }
   const inner = explain.query === undefined ? undefined : statementOf(explain.query)
   if (inner === undefined) return undefined
   return refuseByRule(ruleOf(inner.kind), context) ?? refuseByParts(inner, context)

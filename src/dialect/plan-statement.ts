@@ -12,7 +12,6 @@ import type { Token } from '../protocol/sql-text.js'
 import { indexOfByte, indexOfCharacter } from '../protocol/text-position.js'
 import { checkStatement, type Traits } from './check-statement.js'
 import { composeText, type ComposedText } from './compose-text.js'
-import { readExplainSplices } from './explain-statement.js'
 import { readExecuteAs, readKalamStatement, type ExecuteAs } from './kalam-statement.js'
 import { readNamespaceSplices } from './namespace-statement.js'
 import type { KalamPlan, Plan, PlanContext, Splice, SqlPlan } from './plan.js'
@@ -83,7 +82,7 @@ function planSql(reader: TokenReader, context: PlanContext, parser: PostgresPars
   if (context.door === 'http') refuseLongNames(reader)
   const { source } = reader
   const { creates, undeletes, splices: words } = readTableWords(reader.rewind())
-  const splices = [...words, ...readSplices(reader, context)]
+  const splices = [...words, ...readSplices(reader)]
   const includes = readIncludes(reader, splices, parser)
   const draft = {
     text: source.text,
@@ -106,12 +105,11 @@ function planSql(reader: TokenReader, context: PlanContext, parser: PostgresPars
 /** Stands for the role of a user while the text is only parsed. */
 const placeholderRole = 'kalam_u'
 
-function readSplices(reader: TokenReader, context: PlanContext): readonly Splice[] {
+function readSplices(reader: TokenReader): readonly Splice[] {
   return [
     ...readNamespaceSplices(reader.rewind()),
     ...readShowSplices(reader.rewind()),
     ...readRoleSplices(reader.rewind()),
-    ...readExplainSplices(reader.rewind(), context),
   ]
 }
 

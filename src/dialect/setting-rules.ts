@@ -18,6 +18,7 @@ export interface SettingChange {
 export function refuseSetting(change: SettingChange, context: PlanContext): Refusal | undefined {
   const name = change.name.toLowerCase()
   if (name === 'row_security') return refuseRowSecurity(change, context)
+  if (name === 'search_path') return refuseSearchPath(change)
   const rule = neverSettings.get(name) ?? reservedRule(name)
   if (rule !== undefined) return isHarmless(rule, change) ? undefined : refusal(name, rule)
   const format = change.inFunction ? undefined : httpFormats.get(name)
@@ -25,6 +26,14 @@ export function refuseSetting(change: SettingChange, context: PlanContext): Refu
     return isHarmless(format, change) ? undefined : refusal(name, format)
   }
   return refuseByCaller(name, context)
+}
+
+/** Names are looked up in no schema of the system that statements may not name. */
+function refuseSearchPath({ values }: SettingChange): Refusal | undefined {
+  const reserved = values.find((schema) => /^kalam(_|$)/.test(schema))
+  if (reserved === undefined) return undefined
+  const message = `SET search_path is refused: schema ${reserved} belongs to the system`
+  return { code: 'STATEMENT_REFUSED', message }
 }
 
 /** Off, an admin's statements see the rows of all users, for the rest of the request at most. */

@@ -60,7 +60,11 @@ export const statementRules = {
   UpdateStmt: everyone('UPDATE', { parameters: true }),
   DeleteStmt: everyone('DELETE', { parameters: true }),
   MergeStmt: everyone('MERGE', { parameters: true }),
-  ExplainStmt: everyone('EXPLAIN', { reads: true, parameters: true }),
+  ExplainStmt: admin('EXPLAIN', {
+    reads: true,
+    parameters: true,
+    hint: 'Plans tell of the rows of all users.',
+  }),
   TransactionStmt: everyone('transaction control', { reads: true, stateful: true }),
   VariableSetStmt: everyone('SET', { reads: true, stateful: true }),
   VariableShowStmt: everyone('SHOW', { reads: true }),

@@ -1,4 +1,4 @@
-import type { IntoClause, Node, RangeVar } from 'libpg-query'
+import type { ColumnRef, IntoClause, Node, RangeVar } from 'libpg-query'
 import { isStatementKind, stringsOf, visitTree, type Statement } from './syntax-tree.js'
 
 /** What occurs anywhere in a statement. */
@@ -15,6 +15,10 @@ export interface Survey {
   readonly temporary: boolean
   /** Last parts of the names of called functions. */
   readonly calls: ReadonlySet<string>
+  /** Where transaction numbers of rows are asked for, as byte offsets. */
+  readonly rowVersions: readonly number[]
+  /** Relations of the schemas kalam_…, as byte offsets. */
+  readonly hidden: readonly number[]
   /** Names of cursors. */
   readonly cursors: readonly string[]
   /** The highest `$n`. */
@@ -28,6 +32,8 @@ export function surveyTree(root: Node): Survey {
   const calls = new Set<string>()
   const cursors: string[] = []
   const relations = new Set<string>()
+  const rowVersions: number[] = []
+  const hidden: number[] = []
   const found = { writes: false, locks: false, temporary: false, parameterCount: 0 }
   let into: RangeVar | undefined
   visitTree(root, (key, fields) => {
@@ -40,10 +46,23 @@ export function surveyTree(root: Node): Survey {
     if (key === 'FuncCall') calls.add(lastName(fields['funcname']))
     if (key === 'ParamRef') found.parameterCount = highest(found.parameterCount, fields['number'])
     if (typeof fields['relname'] === 'string') relations.add(fields['relname'])
+    // What have these fields are RangeVars and ColumnRefs.
+    if (isHidden(fields['schemaname'])) hidden.push((fields as RangeVar).location ?? 0)
+    if (key === 'ColumnRef' && isRowVersion(fields))
+      rowVersions.push((fields as ColumnRef).location ?? 0)
     const cursor = fields['portalname'] ?? fields['cursor_name']
     if (typeof cursor === 'string') cursors.push(cursor)
   })
-  return { statements, calls, cursors, into, relations, ...found }
+  return { statements, calls, cursors, into, relations, rowVersions, hidden, ...found }
+}
+
+/** Schemas of which no statement reads by name; rights say what of `kalam` may be read. */
+function isHidden(schema: unknown): boolean {
+  return typeof schema === 'string' && schema.startsWith('kalam_')
+}
+
+function isRowVersion(column: ColumnRef): boolean {
+  return ['xmin', 'xmax'].includes(stringsOf(column.fields).at(-1) ?? '')
 }
 
 const writingStatements = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])

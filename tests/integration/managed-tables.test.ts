@@ -414,12 +414,57 @@ describe('A4: SET row_security = off', () => {
 })
 
 describe('what tells of other users', () => {
-  test('B2: plans show ordinary callers no costs', async () => {
-    const plan = await lastRows('EXPLAIN SELECT * FROM app.users', alice)
-    expect(JSON.stringify(plan)).not.toMatch(/cost|rows=/)
-    expect(JSON.stringify(await lastRows('EXPLAIN SELECT * FROM app.users'))).toMatch(/cost=/)
-    expect(await errorOf('EXPLAIN (COSTS) SELECT 1', { key: alice })).toMatchObject({
+  test('B2: plans are for admins', async () => {
+    expect(await lastRows('EXPLAIN SELECT * FROM app.users')).not.toEqual([])
+    expect(await errorOf('EXPLAIN SELECT 1', { key: alice })).toMatchObject({
       code: 'FORBIDDEN',
+      hint: expect.stringContaining('rows of all users') as string,
     })
+  })
+
+  test.each(['kalam_deleted', 'kalam'])(
+    'B2: no request has the namespace %s',
+    async (namespace) => {
+      expect(await errorOf('SELECT 1', { key: alice, namespace })).toMatchObject({
+        code: 'STATEMENT_REFUSED',
+      })
+    },
+  )
+})
+
+describe('B9: ALTER TABLE … SET (deleted_retention_hours = …)', () => {
+  const hours = async () =>
+    (await rowsOf(`SHOW TABLES IN kept`, undefined))
+      .flat()
+      .map((row) => row['deleted_retention_hours'])
+
+  test('is kept, shown and reset', async () => {
+    await server.sql(`CREATE NAMESPACE kept; CREATE USER TABLE kept.t (id integer PRIMARY KEY)`)
+    expect(await hours()).toEqual([null])
+    const { body } = await server.request('ALTER TABLE kept.t SET (deleted_retention_hours = 24)')
+    expect(body).toMatchObject({ results: [{ command: 'ALTER TABLE', rowCount: 0 }] })
+    expect(await hours()).toEqual([24])
+    await server.sql('ALTER TABLE kept.t SET (deleted_retention_hours = 0)')
+    expect(await hours()).toEqual([0])
+    await server.sql('ALTER TABLE kept.t RESET (deleted_retention_hours)')
+    expect(await hours()).toEqual([null])
+  })
+
+  test.each([
+    ['SET (deleted_retention_hours = -1)', 'STATEMENT_REFUSED', '0A000'],
+    ['SET (deleted_retention_hours = 876001)', 'STATEMENT_REFUSED', '0A000'],
+    ["SET (deleted_retention_hours = 'x')", 'STATEMENT_REFUSED', '0A000'],
+    ['SET (deleted_retention_hours = 1, fillfactor = 70)', 'STATEMENT_REFUSED', '0A000'],
+    ['SET (deleted_retention_hours = 1), ADD COLUMN a integer', 'STATEMENT_REFUSED', '0A000'],
+  ])('refuses %s', async (clause, code, sqlstate) => {
+    expect(await errorOf(`ALTER TABLE kept.t ${clause}`)).toMatchObject({ code, sqlstate })
+  })
+
+  test('is for admins', async () => {
+    for (const sql of [
+      'ALTER TABLE kept.t SET (deleted_retention_hours = 24)',
+      `CALL kalam.keep_deleted('kept.t', 1)`,
+    ])
+      expect(await errorOf(sql, { key: alice })).toMatchObject({ code: 'FORBIDDEN' })
   })
 })

@@ -293,11 +293,32 @@ describe('B2: statistics and sizes', () => {
     `SELECT age('3'::xid)`,
     `SELECT currtid2('app.todos', '(0,1)')`,
     'SELECT checkpoint_lsn FROM pg_control_checkpoint()',
+    'SELECT * FROM pg_locks',
+    'SELECT * FROM pg_lock_status()',
   ] as const
 
   test.each(forAdmins)('are for admins: %s', async (sql) => {
     await expect(world.run('alice', sql)).rejects.toMatchObject(denied)
     await world.run('admin', sql)
+  })
+
+  test('of tablespaces are for nobody', async () => {
+    const sql = `SELECT pg_tablespace_location(3)`
+    for (const who of ['alice', 'admin'] as const)
+      await expect(world.run(who, sql)).rejects.toMatchObject(denied)
+  })
+
+  test('the order of deleted rows counts nothing', async () => {
+    await world.run(
+      'alice',
+      'INSERT INTO app.todos VALUES (91, 1); DELETE FROM app.todos WHERE id = 91',
+    )
+    const [twin] = await world.run(
+      'system',
+      `SELECT twin FROM kalam.tables WHERE tab = 'app.todos'::regclass`,
+    )
+    const orders = await world.run('alice', `SELECT pg_typeof(_deleted_seq) FROM ${String(twin)}`)
+    expect(orders[0]).toEqual(['uuid'])
   })
 
   test('of a user table are for nobody, in pg_stats', async () => {
@@ -341,7 +362,6 @@ const introspection = [
   `SELECT * FROM pg_catalog.pg_tables WHERE schemaname = 'app'`,
   `SELECT * FROM pg_catalog.pg_indexes WHERE schemaname = 'app'`,
   `SELECT * FROM pg_catalog.pg_sequences WHERE schemaname = 'app'`,
-  'SELECT * FROM pg_catalog.pg_locks',
 ]
 
 test('B12: system.tables tells kinds, and leaves the twins out', async () => {

@@ -58,7 +58,13 @@ export const rows: readonly Row[] = [
     'STATEMENT_REFUSED 0A000',
     'STATEMENT_REFUSED 0A000',
   ),
-  user('EXPLAIN SELECT * FROM app.t', 'EXPLAIN 0', 'EXPLAIN 0', 'EXPLAIN 0', 'EXPLAIN 0'),
+  user(
+    'EXPLAIN SELECT * FROM app.t',
+    'FORBIDDEN 42501',
+    'FORBIDDEN 42501',
+    'FORBIDDEN 42501',
+    'FORBIDDEN 42501',
+  ),
   user(
     'EXPLAIN ANALYZE SELECT * FROM app.t',
     'FORBIDDEN 42501',

@@ -1,6 +1,13 @@
 /** Statements that cannot be meant for managed tables, each refused by name. */
-import type { CreateTableAsStmt, RangeVar, RenameStmt, RuleStmt } from 'libpg-query'
+import type {
+  CreateTableAsStmt,
+  RangeTableSample,
+  RangeVar,
+  RenameStmt,
+  RuleStmt,
+} from 'libpg-query'
 import type { CreatedTable } from '../plan.js'
+import { fieldsOf } from '../syntax-tree.js'
 import { isManaged, isPerUser, kindName, reservedColumns } from '../table-shape.js'
 import type { Draft } from './draft.js'
 import type { FindTable } from './find-table.js'
@@ -47,6 +54,15 @@ export function refuseRename(rename: RenameStmt, draft: Draft, find: FindTable):
   if (!reservedColumns.has(newname)) return
   const message = `the column name ${newname} is reserved in a ${kindName(shape.kind)}`
   throw draft.refusal(at, message)
+}
+
+/** Which of one's own rows are in a sample depends on where others' rows lie. */
+export function refuseSample({ relation }: RangeTableSample, draft: Draft, find: FindTable): void {
+  const table = fieldsOf(relation, 'RangeVar')
+  const shape = table && find(table)
+  if (!isPerUser(shape)) return
+  const message = `TABLESAMPLE is refused on a ${kindName(shape.kind)}: it tells of other users' rows`
+  throw draft.refusal(draft.indexOf(table?.location), message, 'Use ORDER BY random() LIMIT.')
 }
 
 export function refuseRule({ relation: table }: RuleStmt, draft: Draft, find: FindTable): void {

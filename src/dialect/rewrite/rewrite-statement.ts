@@ -17,7 +17,12 @@ import type { FindTable } from './find-table.js'
 import { groupByKeys } from './group-by.js'
 import { IncludedTables } from './include-deleted.js'
 import { rewriteIndex, rewriteInsert, rewriteMerge } from './insert.js'
-import { refuseMaterializedView, refuseRename, refuseRule } from './refused-statements.js'
+import {
+  refuseMaterializedView,
+  refuseRename,
+  refuseRule,
+  refuseSample,
+} from './refused-statements.js'
 import { visitScoped } from './scoped-tree.js'
 import { SystemColumns } from './system-columns.js'
 import { rewriteTruncate } from './truncate.js'
@@ -110,6 +115,7 @@ function rewriteParts(
     },
     RangeTableSample: (sample) => {
       included.refuseSample(sample)
+      if (plan.role !== 'admin') refuseSample(sample, draft, find)
     },
   }
   visitScoped(root, (key, fields, scope) => {

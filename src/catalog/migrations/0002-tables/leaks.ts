@@ -44,6 +44,7 @@ function telling(): string {
     `p.proname in ('pg_xact_status', 'pg_xact_commit_timestamp', 'pg_xact_commit_timestamp_origin',
        'pg_get_multixact_members', 'mxid_age', 'pg_visible_in_snapshot', 'currtid2', 'pg_available_wal_summaries',
        'pg_wal_summary_contents', 'pg_get_replication_slots')`,
+    `p.proname = 'pg_lock_status'`,
     `p.oid = 'pg_catalog.age(xid)'::regprocedure`,
   ].join('\n  or ')
 }

@@ -16,7 +16,8 @@ declare
   twin text := format('kalam_deleted.t%s', table_id);
 begin
   execute format('create table %s (
-    _deleted_seq bigint generated always as identity,
+    -- In the order of deletion; a number would count what others delete.
+    _deleted_seq uuid not null default uuidv7(),
     _deleted_at timestamptz not null default now(),
     _deleted_by text default kalam.uid(),
     -- Values that could not become a column''s new type, by the column''s name.
