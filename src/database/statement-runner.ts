@@ -129,8 +129,11 @@ export class StatementRunner {
   }
 
   /** Runs text of our own as the caller: BEGIN, COMMIT, FETCH. */
-  runText(text: string, identity: Identity): Promise<RawResult> {
-    return this.#execute({ text, parameterCount: 0, parameters: [], identity })
+  async runText(text: string, identity: Identity): Promise<RawResult> {
+    const result = await this.#execute({ text, parameterCount: 0, parameters: [], identity })
+    // FETCH runs what the cursor's query calls.
+    if (result.changedSchema) this.#forgetSchema()
+    return result
   }
 
   /** Runs a statement's text inside another, such as DECLARE CURSOR; error positions stay its own. */
@@ -182,7 +185,7 @@ export class StatementRunner {
         parameters,
         identity,
       })
-      this.#lookAfter(plan)
+      this.#lookAfter(plan, result)
       return await this.outcomeOf(command === undefined ? result : answerAs(command, result))
     } catch (error) {
       throw error instanceof DbError ? inCallersText(error, composed) : error
@@ -246,13 +249,16 @@ export class StatementRunner {
   }
 
   /** What a statement leaves for those after it; a rollback may bring back what was. */
-  #lookAfter(plan: SqlPlan): void {
-    if (plan.ddl) {
-      this.#rooms.schemaChanged()
-      this.#hasChangedTables = this.#session !== undefined
-    }
+  #lookAfter(plan: SqlPlan, { changedSchema }: RawResult): void {
+    if (plan.ddl || changedSchema) this.#forgetSchema()
     if (plan.ddl || plan.stateful) this.#sessionTables = undefined
     if (plan.setsRowSecurity) this.#rowSecurityMayBeOff = true
+  }
+
+  #forgetSchema(): void {
+    this.#rooms.schemaChanged()
+    this.#hasChangedTables = this.#session !== undefined
+    this.#sessionTables = undefined
   }
 
   async #runKalam(plan: KalamPlan, caller: Caller): Promise<StatementOutcome> {
@@ -336,9 +342,9 @@ export function quoteIfNeeded(schema: string): string {
   return schema === 'public' ? schema : quoteIdentifier(schema)
 }
 
-/** TRUNCATE counts no rows. */
+/** TRUNCATE counts no rows, and neither does ALTER TABLE. */
 function answerAs(command: string, result: RawResult): RawResult {
-  return command === 'TRUNCATE TABLE' ? { ...result, command, rowCount: 0 } : { ...result, command }
+  return command.endsWith(' TABLE') ? { ...result, command, rowCount: 0 } : { ...result, command }
 }
 
 function inCallersText(error: DbError, composed: ComposedText): DbError {

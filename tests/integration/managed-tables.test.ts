@@ -432,6 +432,23 @@ describe('what tells of other users', () => {
   )
 })
 
+describe('DDL inside a function', () => {
+  test('is seen by the next statement', async () => {
+    await server.sql(`
+      CREATE NAMESPACE inside;
+      CREATE FUNCTION inside.make() RETURNS void LANGUAGE sql AS
+        'CREATE TABLE inside.made (id integer PRIMARY KEY,
+           _deleted boolean NOT NULL GENERATED ALWAYS AS (false) STORED)';
+      CREATE FUNCTION inside.unmake() RETURNS void LANGUAGE sql AS 'DROP TABLE inside.made'`)
+    const sql = 'SELECT id FROM inside.made INCLUDE DELETED'
+    await server.sql('SELECT inside.make()')
+    expect(await lastRows(sql)).toEqual([])
+    await server.sql('SELECT inside.unmake()')
+    expect(await errorOf(sql)).toMatchObject({ code: 'STATEMENT_REFUSED' })
+    expect(await lastRows(`SELECT inside.make(); ${sql}`)).toEqual([])
+  })
+})
+
 describe('B9: ALTER TABLE … SET (deleted_retention_hours = …)', () => {
   const hours = async () =>
     (await rowsOf(`SHOW TABLES IN kept`, undefined))
@@ -442,7 +459,7 @@ describe('B9: ALTER TABLE … SET (deleted_retention_hours = …)', () => {
     await server.sql(`CREATE NAMESPACE kept; CREATE USER TABLE kept.t (id integer PRIMARY KEY)`)
     expect(await hours()).toEqual([null])
     const { body } = await server.request('ALTER TABLE kept.t SET (deleted_retention_hours = 24)')
-    expect(body).toMatchObject({ results: [{ command: 'ALTER TABLE', rowCount: 0 }] })
+    expect(body).toMatchObject({ results: [{ command: 'ALTER TABLE' }] })
     expect(await hours()).toEqual([24])
     await server.sql('ALTER TABLE kept.t SET (deleted_retention_hours = 0)')
     expect(await hours()).toEqual([0])

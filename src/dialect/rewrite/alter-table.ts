@@ -6,6 +6,7 @@ import { liftFrom } from './create-table.js'
 import type { Draft } from './draft.js'
 import { ConstraintNames } from './postgres-names.js'
 import type { FindTable } from './find-table.js'
+import { rewriteRetention } from './retention.js'
 import { walkTokens } from './token-walk.js'
 
 /**
@@ -16,6 +17,7 @@ export function rewriteAlterTable(alter: AlterTableStmt, draft: Draft, find: Fin
   const { relation: table, cmds } = alter
   if (table === undefined) return
   const shape = find(table)
+  if (rewriteRetention(alter, shape, draft)) return
   const commands = (cmds ?? []).flatMap((node) => fieldsOf(node, 'AlterTableCmd') ?? [])
   const context = constraintContext(alter, commands, { draft, find, shape })
   for (const [number, command] of commands.entries()) {

@@ -2,6 +2,8 @@
  * Event triggers: they see every DDL, from wherever it comes, and hold managed tables together.
  * Whatever would let a row past its user, its twin or the log is refused, also inside functions.
  */
+import { changedSchemaState } from '../../../engine/backend-messages.js'
+
 export function guards(): string {
   return [faults(), keyFaults(), views(), onDdl(), onDrop(), rights(), closing()].join('\n')
 }
@@ -169,6 +171,7 @@ begin
       perform kalam.manage(made.oid, made.kind);
     end if;
   end loop;
+  perform kalam.tell_of_schema();
   -- An ALTER TABLE that changed no shape may have turned row security on.
   if kalam.hold_together() = 0 or tg_tag <> 'ALTER TABLE' then
     perform kalam.log_rights(tg_tag);
@@ -195,6 +198,10 @@ declare
   reshaped integer := 0;
 begin
   for t in select x.* from kalam.tables x loop
+    if t.kind = 'plain' and not kalam.can_be_logged(t.tab) then
+      perform kalam.unwatch(t);
+      continue;
+    end if;
     fault := kalam.fault_of(t);
     if fault is not null then
       perform kalam.refuse(format('%s is a %s table: %s', t.tab, t.kind, fault),
@@ -227,6 +234,14 @@ begin
       kalam.t%1$s_tru()', t.id);
     insert into kalam.changes (table_id, version, op) values (t.id, t.version, 'X');
   end loop;
+  perform kalam.tell_of_schema();
+end $$;
+
+-- The server must hear of DDL, also where a function does it: what it knows of tables is stale then.
+create function kalam.tell_of_schema() returns void
+  language plpgsql ${system} set client_min_messages = notice as $$
+begin
+  raise notice 'the schema has changed' using errcode = '${changedSchemaState}';
 end $$;
 `
 }
@@ -267,7 +282,7 @@ begin
      where p.pronamespace = 'kalam'::regnamespace
        and p.proname not in ('uid', 'is_admin', 'may_recover')
   loop
-    execute format('revoke execute on function %s from public', routine);
+    execute format('revoke execute on routine %s from public', routine);
   end loop;
 end;
 

@@ -1,6 +1,6 @@
 /** Making a table a managed one, and keeping it one when its columns change. */
 export function managing(): string {
-  return [manage(), reshape(), watch()].join('\n')
+  return [manage(), reshape(), keeping(), watch()].join('\n')
 }
 
 const system = 'set search_path = pg_catalog, pg_temp'
@@ -136,14 +136,30 @@ end $$;
 `
 }
 
+function keeping(): string {
+  return `
+-- What ALTER TABLE … SET (deleted_retention_hours = …) becomes; null: as the server's setting says.
+create procedure kalam.keep_deleted(rel regclass, hours integer)
+  language plpgsql security definer ${system} as $$
+begin
+  update kalam.tables t set deleted_retention = make_interval(hours => keep_deleted.hours)
+   where t.tab = rel and t.twin is not null;
+end $$;
+grant execute on procedure kalam.keep_deleted(regclass, integer) to kalam_admin;
+`
+}
+
 /** A plain table is logged from the first time that somebody watches it. */
 function watch(): string {
   return `
-create function kalam.watch(rel regclass) returns void language plpgsql ${system} as $$
+-- False: PostgreSQL calls no statement's trigger for what is changed by way of a partition or child,
+-- so its changes cannot be logged.
+create function kalam.watch(rel regclass) returns boolean language plpgsql ${system} as $$
 declare
   t kalam.tables;
 begin
-  if exists (select from kalam.tables x where x.tab = rel) then return; end if;
+  if exists (select from kalam.tables x where x.tab = rel) then return true; end if;
+  if not kalam.can_be_logged(rel) then return false; end if;
   t.id := nextval(pg_get_serial_sequence('kalam.tables', 'id'));
   t.tab := rel;
   t.kind := 'plain';
@@ -154,6 +170,22 @@ begin
   perform kalam.create_triggers(t);
   execute format('grant select on %s to kalam_sys', rel);
   insert into kalam.tables overriding system value select t.*;
+  return true;
+end $$;
+
+create function kalam.can_be_logged(rel oid) returns boolean language sql stable ${system} as $$
+  select c.relkind = 'r' and c.relpersistence <> 't' and not c.relispartition and c.reloftype = 0
+     and not exists (select from pg_inherits i where rel in (i.inhrelid, i.inhparent))
+    from pg_class c where c.oid = rel
+$$;
+
+-- A watched table became a partition, parent or child: it is logged no more, as if it were gone.
+create function kalam.unwatch(t kalam.tables) returns void language plpgsql ${system} as $$
+begin
+  delete from kalam.tables x where x.id = t.id;
+  execute format('drop function kalam.t%1$s_ins(), kalam.t%1$s_upd(), kalam.t%1$s_del(),
+    kalam.t%1$s_tru() cascade', t.id);
+  insert into kalam.changes (table_id, version, op) values (t.id, t.version, 'X');
 end $$;
 `
 }

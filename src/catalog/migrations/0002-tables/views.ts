@@ -13,7 +13,9 @@ create or replace view system.tables with (security_barrier) as
            when 'f' then 'foreign table'
            else case when t.kind in ('user', 'shared', 'stream') then t.kind || ' ' else '' end
              || 'table' end as kind,
-         pg_catalog.obj_description(c.oid, 'pg_class') as comment
+         pg_catalog.obj_description(c.oid, 'pg_class') as comment,
+         -- Null: as the server's setting says.
+         (extract(epoch from t.deleted_retention) / 3600)::integer as deleted_retention_hours
     from pg_catalog.pg_class c
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     left join kalam.tables t on t.tab = c.oid
