@@ -126,6 +126,9 @@ export function errorResponse(bytes: Uint8Array, start: number, end: number): Db
 /** SQLSTATE of the notice by which the system schema tells of a temporary object being made. */
 export const temporaryObjectState = 'KT001'
 
+/** SQLSTATE of the notice by which the system schema tells of DDL. */
+export const changedSchemaState = 'KT002'
+
 /** A temporary table, view or function was made on the way, by a function or trigger perhaps. */
 export function madeTemporaryObject(bytes: Uint8Array): boolean {
   let made = false

@@ -27,4 +27,6 @@ export interface RawResult {
   readonly command: string
   /** Rows returned or affected. */
   readonly rowCount: number
+  /** DDL was done, by a function perhaps. */
+  readonly changedSchema: boolean
 }

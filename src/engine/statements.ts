@@ -11,6 +11,7 @@ import {
   backendTag,
   commandTag,
   eachMessage,
+  changedSchemaState,
   errorResponse,
   parameterTypes,
   rowDescription,
@@ -244,11 +245,14 @@ function isStale(error: unknown): boolean {
 function resultOf(reply: Reply, known: readonly Column[] | undefined): RawResult {
   let columns = known ?? []
   let ended = { command: '', rowCount: 0 }
+  let changedSchema = false
   eachMessage(reply, (tag, start, end) => {
     if (tag === backendTag.dataRow) return
     if (tag === backendTag.commandComplete) ended = commandTag(reply, start, end)
     else if (tag === backendTag.error) throw errorResponse(reply, start, end)
     else if (tag === backendTag.rowDescription) columns = rowDescription(reply, start)
+    else if (tag === backendTag.notice)
+      changedSchema ||= errorResponse(reply, start, end).sqlState === changedSchemaState
   })
-  return { columns, frames: reply, ...ended }
+  return { columns, frames: reply, changedSchema, ...ended }
 }

@@ -269,6 +269,50 @@ describe('C4: an image', () => {
   })
 })
 
+describe('kalam.watch', () => {
+  const watch = async (table: string) =>
+    (await world.run('system', `SELECT kalam.watch('${table}')`)).flat().join()
+
+  test('logs no table whose changes may come by another', async () => {
+    await world.run(
+      'admin',
+      `CREATE TABLE app.parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
+       CREATE TABLE app.part PARTITION OF app.parted DEFAULT;
+       CREATE TABLE app.parent (id int PRIMARY KEY);
+       CREATE TABLE app.child () INHERITS (app.parent)`,
+    )
+    for (const table of ['app.parted', 'app.part', 'app.parent', 'app.child'])
+      expect(await watch(table)).toBe('f')
+    expect(await watch('app.plain')).toBe('t')
+  })
+
+  test('ends when the table becomes a parent', async () => {
+    await world.run('admin', 'CREATE TABLE app.grown (id int PRIMARY KEY)')
+    expect(await watch('app.grown')).toBe('t')
+    await world.changes()
+    await world.run('admin', 'CREATE TABLE app.heir () INHERITS (app.grown)')
+    expect(await world.changes()).toEqual([['X']])
+    await world.run('admin', 'INSERT INTO app.grown VALUES (1); DROP TABLE app.grown CASCADE')
+    expect(await world.changes()).toEqual([])
+  })
+
+  test('logs TRUNCATE under row security', async () => {
+    await world.run(
+      'admin',
+      `CREATE TABLE app.hidden (id int PRIMARY KEY);
+       ALTER TABLE app.hidden ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY`,
+    )
+    expect(await watch('app.hidden')).toBe('t')
+    await world.run('system', 'INSERT INTO app.hidden VALUES (1), (2)')
+    await world.changes()
+    await world.run('admin', 'TRUNCATE app.hidden')
+    expect(await world.changes()).toEqual([
+      ['D', ['1']],
+      ['D', ['2']],
+    ])
+  })
+})
+
 describe('D2: the last entry of a key tells its state, when', () => {
   const rows = async (sql = 'SELECT id, n FROM app.todos') =>
     new Map((await world.run('alice', sql)).map(([key, value]) => [key, value]))

@@ -30,7 +30,7 @@ execute (
            string_agg(quote_ident(a.attname), ', ' order by a.attnum))
     from pg_catalog.pg_attribute a
    where a.attrelid = 'pg_catalog.pg_class'::regclass and a.attname <> all (
-     '{reltuples,relpages,relallvisible,relallfrozen}'));
+     '{reltuples,relpages,relallvisible,relallfrozen,relfrozenxid,relminmxid}'));
 `
 }
 
