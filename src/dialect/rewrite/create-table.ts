@@ -15,7 +15,7 @@ import {
 import type { Draft } from './draft.js'
 import { ConstraintNames } from './postgres-names.js'
 import type { FindTable } from './find-table.js'
-import { afterName, closingAt, significantAt } from './token-walk.js'
+import { afterName, closingAt, significantAt, walkTokens, wordOf } from './token-walk.js'
 
 export interface CreateContext {
   readonly draft: Draft
@@ -30,9 +30,17 @@ export function rewriteCreateTable(create: CreateStmt, context: CreateContext): 
   refuseManagedParents(create, context)
   if (created !== undefined) refuseShape(create, created, draft)
   const constraints = constraintContext(create, context)
-  const lifted = columnsOf(create).flatMap((column) => liftFrom(column, constraints))
-  for (const constraint of tableConstraints(create)) rewriteTableConstraint(constraint, constraints)
-  if (created !== undefined) addColumns(create, lifted, { draft, created })
+  const ends = elementEnds(create, draft)
+  for (const [number, node] of (create.tableElts ?? []).entries()) {
+    const column = fieldsOf(node, 'ColumnDef')
+    const constraint = fieldsOf(node, 'Constraint')
+    if (constraint !== undefined) rewriteTableConstraint(constraint, constraints)
+    if (column === undefined) continue
+    // Right behind the column: PostgreSQL checks keys in the order in which they are written.
+    const lifted = liftFrom(column, constraints).map((text) => `, ${text}`)
+    if (lifted.length > 0) draft.insert(ends[number] ?? 0, lifted.join(''))
+  }
+  if (created !== undefined) addColumns(create, { draft, created })
 }
 
 /** What a column's clauses are cut at. */
@@ -137,9 +145,22 @@ function hasPrimaryKey(create: CreateStmt): boolean {
   )
 }
 
+/** The indexes after the last token of each column and constraint. */
+function elementEnds(create: CreateStmt, draft: Draft): number[] {
+  const nameEnd = afterName(draft.text, draft.indexOf(create.relation?.location))
+  const open = significantAt(draft.text, nameEnd)
+  const ends: number[] = []
+  if (open === undefined || wordOf(draft.text, open) !== '(') return ends
+  let end = open.end
+  for (const token of walkTokens(draft.text, open.end)) {
+    if (token.depth === 0 && token.word === ',') ends.push(end)
+    end = token.end
+  }
+  return [...ends, end]
+}
+
 function addColumns(
   create: CreateStmt,
-  constraints: readonly string[],
   { draft, created }: { readonly draft: Draft; readonly created: CreatedTable },
 ): void {
   const nameEnd = afterName(draft.text, draft.indexOf(create.relation?.location))
@@ -147,7 +168,7 @@ function addColumns(
   if (open === undefined) return
   const close = closingAt(draft.text, open.start)
   if (created.ttl === undefined) {
-    draft.insert(close, `, ${[...systemColumns(created.kind), ...constraints].join(', ')}`)
+    draft.insert(close, `, ${systemColumns(created.kind).join(', ')}`)
     return
   }
   draft.insert(
@@ -155,7 +176,6 @@ function addColumns(
     ', _user_id text not null default kalam.uid(), _expires_at timestamptz not null',
   )
   draft.insert(close, ` default (now() + interval ${created.ttl.literal})`, created.ttl.index)
-  draft.insert(close, constraints.map((text) => `, ${text}`).join(''))
 }
 
 function systemColumns(kind: CreatedTable['kind']): string[] {

@@ -15,7 +15,7 @@ describe('CREATE USER, SHARED and STREAM TABLE', () => {
   test.each<[string, string]>([
     [
       'create user table x (id int primary key)',
-      `create      table x (id int , ${owner}, ${deleted}, primary key (_user_id, "id"))`,
+      `create      table x (id int , primary key (_user_id, "id"), ${owner}, ${deleted})`,
     ],
     [
       'create shared table x (id int primary key, a int unique)',
@@ -23,8 +23,8 @@ describe('CREATE USER, SHARED and STREAM TABLE', () => {
     ],
     [
       "create stream table x (id int primary key) ttl '1 hour'",
-      `create        table x (id int , ${owner}, _expires_at timestamptz not null` +
-        ` default (now() + interval '1 hour'), primary key (_user_id, "id"))` +
+      `create        table x (id int , primary key (_user_id, "id"), ${owner},` +
+        ` _expires_at timestamptz not null default (now() + interval '1 hour'))` +
         ' '.repeat(13),
     ],
     [
@@ -35,33 +35,33 @@ describe('CREATE USER, SHARED and STREAM TABLE', () => {
     [
       'create user table x (id int constraint p primary key with (fillfactor = 70) deferrable,' +
         ' a text unique nulls not distinct not null collate "C", b int unique unique)',
-      'create      table x (id int , a text  not null collate "C", b int  , ' +
-        `${owner}, ${deleted}, constraint p primary key (_user_id, "id")` +
-        ' with (fillfactor = 70) deferrable, constraint "x_a_key" unique nulls not distinct' +
-        ' (_user_id, "a"), constraint "x_b_key" unique (_user_id, "b"), ' +
-        'constraint "x_b_key1" unique (_user_id, "b"))',
+      'create      table x (id int , constraint p primary key (_user_id, "id")' +
+        ' with (fillfactor = 70) deferrable, a text  not null collate "C",' +
+        ' constraint "x_a_key" unique nulls not distinct (_user_id, "a"), b int  , ' +
+        'constraint "x_b_key" unique (_user_id, "b"), ' +
+        `constraint "x_b_key1" unique (_user_id, "b"), ${owner}, ${deleted})`,
     ],
     [
       'create user table x (id int primary key, a int references lists on delete cascade,' +
         ' b int references app.lists (id) match full on delete set null deferrable,' +
         ' c int references x (id), d int references prices)',
-      'create      table x (id int , a int , b int , c int , d int references prices, ' +
-        `${owner}, ${deleted}, primary key (_user_id, "id"), ` +
+      'create      table x (id int , primary key (_user_id, "id"), a int , ' +
         'constraint "x_a_fkey" foreign key (_user_id, "a") references lists on delete cascade, ' +
-        'constraint "x_b_fkey" foreign key (_user_id, "b") references app.lists (_user_id, "id")' +
-        ' match simple on delete set null ("b") deferrable, ' +
-        'constraint "x_c_fkey" foreign key (_user_id, "c") references x (_user_id, "id"))',
+        'b int , constraint "x_b_fkey" foreign key (_user_id, "b") references app.lists (_user_id, "id")' +
+        ' match simple on delete set null ("b") deferrable, c int , ' +
+        'constraint "x_c_fkey" foreign key (_user_id, "c") references x (_user_id, "id"), ' +
+        `d int references prices, ${owner}, ${deleted})`,
     ],
     [
       'create user table x (id int primary key, a int, constraint f foreign key (a)' +
         ' references lists (id) on delete set default (a), foreign key (a) references lists' +
         ' on delete set default, exclude using gist (a with =))',
-      'create      table x (id int , a int, constraint "f" foreign key (_user_id, "a")' +
+      'create      table x (id int , primary key (_user_id, "id"), a int, constraint "f" foreign key (_user_id, "a")' +
         ' references lists (_user_id, "id") on delete set default (a), ' +
         'constraint "x_a_fkey" foreign key (_user_id, "a") references lists' +
         ' on delete set default ("a"), ' +
         'constraint "x_a_excl" exclude using gist (_user_id with =, a with =), ' +
-        `${owner}, ${deleted}, primary key (_user_id, "id"))`,
+        `${owner}, ${deleted})`,
     ],
   ])('%s', (sql, text) => {
     expect(rewritten(sql).composed.text).toBe(text)
