@@ -9,15 +9,24 @@ import { fieldsOf } from '../syntax-tree.js'
 import { isManaged, isPerUser, type TableShape } from '../table-shape.js'
 import type { Draft } from './draft.js'
 import type { FindTable } from './find-table.js'
+import type { Scope } from './scoped-tree.js'
 import { afterAliasName, afterName, findToken, walkTokens } from './token-walk.js'
 
-export function rewriteInsert(insert: InsertStmt, draft: Draft, find: FindTable): void {
+export function rewriteInsert(
+  insert: InsertStmt,
+  {
+    draft,
+    find,
+    scope,
+  }: { readonly draft: Draft; readonly find: FindTable; readonly scope: Scope },
+): void {
   const { relation: table, cols, selectStmt, onConflictClause } = insert
   if (table === undefined) return
   const shape = find(table)
   const start = draft.indexOf(table.location)
   if (isManaged(shape) && cols === undefined && selectStmt !== undefined) {
-    const width = widthOf(fieldsOf(selectStmt, 'SelectStmt'))
+    const select = fieldsOf(selectStmt, 'SelectStmt')
+    const width = spellStars(select, { draft, find, scope }) ?? widthOf(select)
     const list = columnList(shape, width, () => ambiguous(draft, start))
     const nameEnd = afterName(draft.text, start)
     const end = table.alias === undefined ? nameEnd : afterAliasName(draft.text, nameEnd)
@@ -103,6 +112,39 @@ function widthOf(select: SelectStmt | undefined): number | undefined {
   const targets = select.targetList ?? []
   const hasStar = targets.some((node) => isStar(fieldsOf(node, 'ResTarget')?.val))
   return hasStar ? undefined : targets.length
+}
+
+/**
+ * `SELECT *` of one managed table means the user's own columns here, which are spelt out; the
+ * system's can be no values. How many values that makes; undefined where it is not so.
+ */
+function spellStars(
+  select: SelectStmt | undefined,
+  context: { readonly draft: Draft; readonly find: FindTable; readonly scope: Scope },
+): number | undefined {
+  if (select === undefined || select.withClause !== undefined) return undefined
+  if (select.larg !== undefined) {
+    const width = spellStars(select.larg, context)
+    return spellStars(select.rarg, context) ?? width
+  }
+  const [source, ...others] = select.fromClause ?? []
+  const table = fieldsOf(source, 'RangeVar')
+  const shape = table && context.find(table, context.scope)
+  if (!isManaged(shape) || others.length > 0) return undefined
+  const own = shape.columns.filter(({ system }) => !system).map(({ name }) => name)
+  const alias = quoteIdentifier(table?.alias?.aliasname ?? table?.relname ?? '')
+  const text = own.map((name) => `${alias}.${quoteIdentifier(name)}`).join(', ')
+  const targets = select.targetList ?? []
+  const values = targets.map((node) => fieldsOf(node, 'ResTarget')?.val)
+  for (const value of values.filter(isStar)) {
+    const { location = 0 } = fieldsOf(value, 'ColumnRef') ?? {}
+    const start = context.draft.indexOf(location)
+    // The star of TABLE t stands nowhere.
+    const star = location < 0 ? undefined : findToken(context.draft.text, start, '*')
+    if (star === undefined) return undefined
+    context.draft.replace(start, star.end, text)
+  }
+  return values.reduce((sum, value) => sum + (isStar(value) ? own.length : 1), 0)
 }
 
 function isStar(node: Node | undefined): boolean {

@@ -23,7 +23,7 @@ import {
   refuseRule,
   refuseSample,
 } from './refused-statements.js'
-import { visitScoped } from './scoped-tree.js'
+import { visitScoped, type Scope } from './scoped-tree.js'
 import { SystemColumns } from './system-columns.js'
 import { rewriteTruncate } from './truncate.js'
 import { rewriteUndelete } from './undelete.js'
@@ -104,8 +104,8 @@ function rewriteParts(
     IndexStmt: (index) => {
       rewriteIndex(index, draft, find)
     },
-    InsertStmt: (insert) => {
-      rewriteInsert(insert, draft, find)
+    InsertStmt: (insert, scope) => {
+      rewriteInsert(insert, { draft, find, scope })
     },
     MergeStmt: (merge) => {
       rewriteMerge(merge, draft, find)
@@ -126,18 +126,18 @@ function rewriteParts(
       if (key === 'RangeVar') included.seeTable(table, scope)
     }
     if ('groupClause' in fields) groupByKeys(fields, { draft, find, scope })
-    applyRule(rules, key, fields)
+    applyRule(rules, key, fields, scope)
   })
   systemColumns.refuse()
   included.finish(root)
 }
 
-type PartRules = { readonly [Kind in NodeKind]?: (fields: Fields<Kind>) => void }
+type PartRules = { readonly [Kind in NodeKind]?: (fields: Fields<Kind>, scope: Scope) => void }
 
-function applyRule(rules: PartRules, key: string, fields: object): void {
+function applyRule(rules: PartRules, key: string, fields: object, scope: Scope): void {
   // A node's key names its kind, and so the type that its rule takes.
-  const rule = rules[key as NodeKind] as ((fields: object) => void) | undefined
-  rule?.(fields)
+  const rule = rules[key as NodeKind] as ((fields: object, scope: Scope) => void) | undefined
+  rule?.(fields, scope)
 }
 
 function ruled<Kind extends NodeKind>(node: Node, kind: Kind): Fields<Kind> {

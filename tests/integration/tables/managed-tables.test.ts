@@ -51,22 +51,22 @@ describe('B2: a user table', () => {
   })
 
   test('keeps deleted rows, each user’s for themselves', async () => {
-    const twin = 'SELECT id, title, _deleted FROM kalam_deleted.t1'
-    expect((await server.sql(twin, { key: aliceKey })).rows).toEqual([
+    const deleted = 'SELECT id, title, _deleted FROM app.todos INCLUDE DELETED WHERE _deleted'
+    expect((await server.sql(deleted, { key: aliceKey })).rows).toEqual([
       { id: 2, title: 'b!', _deleted: true },
     ])
-    expect((await server.sql(twin, { key: bobKey })).rows).toEqual([])
+    expect((await server.sql(deleted, { key: bobKey })).rows).toEqual([])
   })
 })
 
 describe('B3: a shared table', () => {
   test('is the admins’ until it is granted, its deleted rows with it', async () => {
-    const twin = 'SELECT id, price FROM kalam_deleted.t2'
+    const deleted = 'SELECT id, price FROM app.prices INCLUDE DELETED WHERE _deleted'
     await server.sql('DELETE FROM app.prices WHERE id = 1')
     expect(await errorOf('SELECT * FROM app.prices', aliceKey)).toMatchObject({ sqlstate: '42501' })
-    expect((await server.sql(twin, { key: aliceKey })).rows).toEqual([])
+    expect(await errorOf(deleted, aliceKey)).toMatchObject({ sqlstate: '42501' })
     await server.sql('GRANT SELECT ON app.prices TO PUBLIC')
-    expect((await server.sql(twin, { key: aliceKey })).rows).toEqual([{ id: 1, price: '1.50' }])
+    expect((await server.sql(deleted, { key: aliceKey })).rows).toEqual([{ id: 1, price: '1.50' }])
   })
 })
 

@@ -272,6 +272,20 @@ describe('INSERT, MERGE and indexes', () => {
     ['insert into todos values (1, 2)', 'insert into todos values (1, 2)'],
     ['insert into todos select * from x', 'insert into todos select * from x'],
     [
+      'insert into todos select t.* from todos as t union all select * from todos',
+      'insert into todos select "t"."id", "t"."title", "t"."list_id"' +
+        ' from todos as t union all select "todos"."id", "todos"."title", "todos"."list_id" from todos',
+    ],
+    [
+      'insert into grown select id, g.* from grown g',
+      'insert into grown ("id", "title", "note") select id, "g"."id", "g"."title", "g"."note" from grown g',
+    ],
+    [
+      'with todos as (select 1) insert into prices select * from todos',
+      'with todos as (select 1) insert into prices select * from todos',
+    ],
+    ['insert into prices table prices', 'insert into prices table prices'],
+    [
       'insert into todos values (1, 2, 3, 4)',
       'insert into todos ("id", "title", "list_id") values (1, 2, 3, 4)',
     ],
