@@ -116,9 +116,19 @@ describe('B2: a USER table', () => {
       { id: 8, name: 'm', note: 'other', up: 7 },
     ])
     const error = await errorOf(
-      `BEGIN; ALTER TABLE own.lists ADD note text; INSERT INTO own.lists SELECT * FROM own.todos`,
+      `BEGIN; ALTER TABLE own.lists ADD note text; INSERT INTO own.lists SELECT * FROM (TABLE own.todos) t`,
     )
     expect(error).toMatchObject({ code: 'STATEMENT_REFUSED', statement: 2, position: 57 })
+  })
+
+  test('B11: SELECT * of a managed table gives its own columns to INSERT', async () => {
+    const found = await rowsOf(
+      `BEGIN; DELETE FROM own.lists;
+       INSERT INTO own.lists SELECT * FROM own.lists INCLUDE DELETED;
+       SELECT id, name FROM own.lists ORDER BY id; ROLLBACK`,
+      bob,
+    )
+    expect(found[3]).toEqual([{ id: 1, name: 'a' }])
   })
 
   test('B11: TRUNCATE takes the caller’s rows, softly, of several tables at once', async () => {
