@@ -29,7 +29,15 @@ describe('SHOW and DESCRIBE are queries', () => {
 
   test('SHOW TABLES IN', async () => {
     const { rows } = await server.sql('show tables in app')
-    expect(rows).toEqual([{ namespace: 'app', name: 'notes', kind: 'table', comment: 'Notes' }])
+    expect(rows).toEqual([
+      {
+        namespace: 'app',
+        name: 'notes',
+        kind: 'table',
+        comment: 'Notes',
+        deleted_retention_hours: null,
+      },
+    ])
   })
 
   test('SHOW USERS, APIKEYS and CONFIG', async () => {
