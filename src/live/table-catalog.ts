@@ -3,6 +3,7 @@ import type { FunctionCall, RelationUse } from '../dialect/live-analysis.js'
 import type { Identity } from '../engine/engine.js'
 import type { QueryRunner } from '../engine/queries.js'
 import type { TextValue } from '../engine/frontend-messages.js'
+import { DbError } from '../errors.js'
 
 export type TableKind = 'user' | 'shared' | 'stream' | 'plain'
 
@@ -107,9 +108,14 @@ export class TableCatalog {
     return new Set(rows.map(([roleOid, userId]) => `${roleOid} ${userId}`))
   }
 
-  /** Lets a plain table's changes be logged from now on. */
+  /** Lets a plain table's changes be logged from now on. Errors: LIVE_REFUSED. */
   async watch(relation: Relation): Promise<void> {
-    await this.#queries.query('select kalam.watch($1::oid::regclass)', [String(relation.oid)])
+    const { rows } = await this.#queries.query('select kalam.watch($1::oid::regclass)', [
+      String(relation.oid),
+    ])
+    // It has become a parent or a child since it was looked at.
+    if (rows[0]?.[0] !== 't')
+      throw new DbError('LIVE_REFUSED', 'changes of tables that inherit are not logged')
   }
 }
 

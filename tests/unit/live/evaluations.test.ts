@@ -6,7 +6,13 @@ import { DbError } from '#src/errors.js'
 import { Evaluations, type Evaluated } from '#src/live/evaluations.js'
 import type { LiveRooms } from '#src/live/live-rooms.js'
 
-const result: RawResult = { columns: [], frames: new Uint8Array(0), command: 'SELECT', rowCount: 0 }
+const result: RawResult = {
+  columns: [],
+  frames: new Uint8Array(0),
+  command: 'SELECT',
+  rowCount: 0,
+  changedSchema: false,
+}
 
 /** An engine that takes as long as it is told, by a clock that only it and pauses move. */
 function testRooms(
