@@ -105,7 +105,7 @@ const selectTables = `
     from pg_class c
     join pg_namespace n on n.oid = c.relnamespace
     left join pg_stat_all_tables s on s.relid = c.oid
-   where c.relkind in ('r', 'm') and c.relpersistence = 'p'
+   where c.relkind in ('r', 'm') and c.relpersistence <> 't'
      and (age(c.relfrozenxid) > $2::int
           or coalesce(s.n_dead_tup, 0) > greatest($1::float8, 0.2 * c.reltuples)
           or coalesce(s.n_mod_since_analyze, 0) > greatest($1::float8, 0.1 * c.reltuples))

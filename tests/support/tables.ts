@@ -22,8 +22,11 @@ export interface TableWorld {
   /** Runs one statement; answers its tag with the count: `DELETE 3`. */
   tag(who: Who, sql: string): Promise<string>
   userId(who: Who): string
-  /** Changes of the log since the last call: op, then old and new as lists. */
-  changes(): Promise<readonly (readonly unknown[])[]>
+  /**
+   * Changes of the log since the last call: op, then old and new as lists. `rights`: with the marks
+   * of rights and meanings that may have changed, which most DDL leaves.
+   */
+  changes(options?: { readonly rights: boolean }): Promise<readonly (readonly unknown[])[]>
   close(): Promise<void>
 }
 
@@ -47,15 +50,17 @@ export async function openTableWorld(): Promise<TableWorld> {
       return `${command} ${rowCount}`
     },
     userId: (who) => identityOf(who).userId,
-    changes: async () => {
+    changes: async ({ rights } = { rights: false }) => {
       const rows = await run(
         'system',
         `SELECT seq, op, old, new FROM kalam.changes WHERE seq > ${position} ORDER BY seq`,
       )
       position = rows.at(-1)?.[0] ?? position
-      return rows.map(([, op, old, latest]) =>
-        [op, old, latest].filter((part) => part !== null).map(readPart),
-      )
+      return rows
+        .filter(([, op]) => rights || op !== 'G')
+        .map(([, op, old, latest]) =>
+          [op, old, latest].filter((part) => part !== null).map(readPart),
+        )
     },
     close: () => catalog.close(),
   }
