@@ -5,7 +5,7 @@ import { isManaged, kindName, type TableShape } from '../table-shape.js'
 import type { Draft } from './draft.js'
 import type { FindTable } from './find-table.js'
 import { stripSchema } from './strip-schema.js'
-import { afterAliasName, afterName, findToken } from './token-walk.js'
+import { afterAliasName, afterName, findToken, significantAt, wordOf } from './token-walk.js'
 
 /**
  * `UNDELETE FROM t [AS a] [WHERE …] [RETURNING …]` takes rows out of the twin and inserts them: of
@@ -30,6 +30,9 @@ export function rewriteUndelete(undelete: DeleteStmt, draft: Draft, find: FindTa
     throw draft.refusal(start, 'UNDELETE takes no WHERE CURRENT OF')
   }
   const end = afterName(draft.text, start)
+  if (wordOf(draft.text, significantAt(draft.text, end)) === '*') {
+    throw draft.refusal(end, 'UNDELETE takes no * after the table')
+  }
   const headEnd = table.alias === undefined ? end : afterAliasName(draft.text, end)
   const tailStart = findToken(draft.text, headEnd, 'returning')?.start ?? draft.text.length
   const alias = quoteIdentifier(table.alias?.aliasname ?? table.relname ?? '')

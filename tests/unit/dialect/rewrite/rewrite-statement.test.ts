@@ -248,6 +248,7 @@ describe('UNDELETE', () => {
     ['undelete from watched', 'no USER or SHARED'],
     ['undelete from todos using lists', 'USING'],
     ['undelete from only todos', 'ONLY'],
+    ['undelete from todos *', 'takes no *'],
     ['undelete from todos where current of c', 'CURRENT OF'],
   ])('%s is refused', (sql, message) => {
     const error = rewriteErrorOf(sql)
