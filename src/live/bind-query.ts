@@ -73,6 +73,8 @@ class Binding {
   async read(analysis: LiveAnalysis): Promise<LiveRefusal | undefined> {
     const { lookup } = this.#options
     if (analysis.usesIdentity) this.#perUser = true
+    // An operator, a cast or `row.function` calls one without naming it, and it may ask who calls.
+    if (await this.#options.catalog.hasOwnFunctions()) this.#perUser = true
     for (const call of analysis.calls) {
       const refusal = await this.#readCall(call, lookup)
       if (refusal !== undefined) return refusal

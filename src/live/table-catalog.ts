@@ -100,6 +100,12 @@ export class TableCatalog {
     }))
   }
 
+  /** Whether there are functions but PostgreSQL's, the system's, extensions' and those of triggers. */
+  async hasOwnFunctions(): Promise<boolean> {
+    const { rows } = await this.#queries.query(selectHasOwnFunctions)
+    return rows[0]?.[0] === 't'
+  }
+
   /** Those, by `callerKey`, whose user is gone or has another role than the one they run as. */
   async changedCallers(identities: readonly Identity[]): Promise<ReadonlySet<string>> {
     const known = new Map(identities.map((identity) => [callerKey(identity), identity]))
@@ -123,6 +129,15 @@ export class TableCatalog {
 export function callerKey({ roleOid, userId }: Identity): string {
   return `${roleOid} ${userId}`
 }
+
+const selectHasOwnFunctions = `
+  select exists (
+    select from pg_proc p
+     where p.oid >= 16384
+       and p.pronamespace not in ('kalam'::regnamespace, 'system'::regnamespace)
+       and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+       and not exists (select from pg_depend d
+         where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'))`
 
 const selectChanged = `
   select c.pair ->> 0, c.pair ->> 1

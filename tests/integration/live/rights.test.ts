@@ -87,6 +87,23 @@ describe('D8: rows of others', () => {
     rows.close()
   })
 
+  test('a function that nobody names asks who the caller is', async () => {
+    await live.run(
+      root,
+      `create table app.noted (id int primary key, owner text);
+       grant select on app.noted to user;
+       create function public.mine(app.noted) returns boolean language sql stable
+         return $1.owner = kalam.uid();
+       insert into app.noted values (1, '${alice.userId}'), (2, '${bob.userId}')`,
+    )
+    const sql = 'select id from app.noted n where n.mine'
+    const hers = await live.watch(alice, sql)
+    const his = await live.watch(bob, sql)
+    expect([hers.rows, his.rows]).toEqual([[[1]], [[2]]])
+    hers.close()
+    his.close()
+  })
+
   test('a table with policies of its own is evaluated as its caller', async () => {
     await live.run(
       root,
