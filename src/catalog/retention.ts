@@ -27,10 +27,7 @@ export async function forgetOld(queries: QueryRunner, settings: RetentionSetting
 async function forgetExpired(queries: QueryRunner): Promise<void> {
   const { rows } = await queries.query(`select tab from kalam.tables where kind = 'stream'`)
   for (const [table] of rows) {
-    await inPieces(queries, {
-      sql: `delete from ${table} where ctid = any (array(
-              select ctid from ${table} where _expires_at <= now() limit ${pieceRows}))`,
-    })
+    await forgetRows(queries, [table ?? '', null])
   }
 }
 
@@ -42,12 +39,7 @@ async function forgetDeleted(queries: QueryRunner, hours: number): Promise<void>
     [String(hours)],
   )
   for (const [twin, seconds = null] of rows) {
-    await inPieces(queries, {
-      sql: `delete from ${twin} where ctid = any (array(
-              select ctid from ${twin}
-               where _deleted_at < now() - make_interval(secs => $1::int8) limit ${pieceRows}))`,
-      parameters: [seconds],
-    })
+    await forgetRows(queries, [twin ?? '', seconds])
   }
 }
 
@@ -78,6 +70,20 @@ const forgetChangesBefore = `
      where newest is not null
   )
   select from gone`
+
+/** Of a stream, or of a twin after so many seconds. */
+async function forgetRows(
+  queries: QueryRunner,
+  [table, seconds]: readonly [table: string, seconds: string | null],
+): Promise<void> {
+  for (;;) {
+    const { rows } = await queries.query(
+      `select kalam.forget($1::regclass, $2::int8, ${pieceRows})`,
+      [table, seconds],
+    )
+    if (Number(rows[0]?.[0]) < pieceRows) return
+  }
+}
 
 async function inPieces(
   queries: QueryRunner,

@@ -29,6 +29,8 @@ const forbidden = [
   'ALTER TABLE app.todos DISABLE ROW LEVEL SECURITY',
   'ALTER TABLE app.todos NO FORCE ROW LEVEL SECURITY',
   'ALTER TABLE app.pings DISABLE ROW LEVEL SECURITY',
+  'ALTER TABLE app.prices ENABLE ROW LEVEL SECURITY',
+  'ALTER TABLE app.prices FORCE ROW LEVEL SECURITY',
   'DROP POLICY kalam_rows ON app.todos',
   'DROP POLICY kalam_own ON app.todos',
   'DROP POLICY kalam_live ON app.pings',

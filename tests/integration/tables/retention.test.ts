@@ -29,6 +29,25 @@ beforeEach(async () => {
   await world.run('system', 'DELETE FROM kalam.changes')
 })
 
+test('an admin’s trigger on what is forgotten does not run as the superuser', async () => {
+  await world.run(
+    'admin',
+    `CREATE TABLE app.seen (who text, super boolean);
+     CREATE FUNCTION app.look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       INSERT INTO app.seen SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user;
+       RETURN NULL; END $$;
+     CREATE TRIGGER look AFTER DELETE ON app.pings FOR EACH ROW EXECUTE FUNCTION app.look();
+     GRANT INSERT ON app.seen TO PUBLIC`,
+  )
+  await world.run(
+    'alice',
+    `INSERT INTO app.pings (id, _expires_at) VALUES (1, now() - interval '1 second')`,
+  )
+  await forget()
+  expect(await world.run('system', 'SELECT * FROM app.seen')).toEqual([['kalam_sys', 'f']])
+  await world.run('admin', 'DROP TABLE app.seen; DROP FUNCTION app.look CASCADE')
+})
+
 describe('B9: deleted rows', () => {
   beforeEach(async () => {
     await world.run(

@@ -19,6 +19,9 @@ create function kalam.fault_of(t kalam.tables) returns text language sql stable 
         then 'its system columns are to stay as they are'
       when t.kind in ('user', 'stream') and not (c.relrowsecurity and c.relforcerowsecurity)
         then 'its row security is to stay on'
+      -- Its deleted rows are seen by whoever may read the table.
+      when t.kind = 'shared' and (c.relrowsecurity or c.relforcerowsecurity)
+        then 'it can have no row security'
       when t.kind in ('user', 'stream') and not kalam.has_own_policies(t)
         then 'its policies named kalam_… are to stay as they are'
       when not kalam.has_own_triggers(t)
@@ -310,6 +313,7 @@ create trigger kalam_rights after insert or delete on kalam.user_roles
 function closing(): string {
   return `
 alter function kalam.run_as_cast(text) owner to kalam_cast;
+alter function kalam.forget(regclass, bigint, integer) owner to kalam_sys;
 
 declare
   routine regprocedure;

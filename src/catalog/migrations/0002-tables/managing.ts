@@ -89,6 +89,7 @@ begin
     execute format('revoke update, delete, truncate on %s from %I', t.tab,
       (select relowner::regrole::text from pg_class where oid = t.tab));
     execute format('grant select, insert on %s to kalam_user', t.tab);
+    execute format('grant delete on %s to kalam_sys', t.tab);
   else
     execute format('grant select, insert, update, delete on %s to kalam_user', t.tab);
   end if;

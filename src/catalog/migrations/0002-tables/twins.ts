@@ -1,9 +1,30 @@
 /** The twin of a table: where its deleted rows are, and how it follows the table's columns. */
 export function twins(): string {
-  return [making(), following(), access()].join('\n')
+  return [making(), following(), access(), forgetting()].join('\n')
 }
 
 const system = 'set search_path = pg_catalog, pg_temp'
+
+/**
+ * Rows whose time is over go as kalam_sys, never as the superuser: triggers of an admin's making run
+ * with them. `seconds`: of a twin, how long ago they were deleted; null for a stream's.
+ */
+function forgetting(): string {
+  return `
+create function kalam.forget(rel regclass, seconds bigint, rows_max integer) returns bigint
+  language plpgsql security definer ${system} as $$
+declare
+  gone bigint;
+begin
+  execute format('delete from %1$s where ctid = any (array(
+      select ctid from %1$s where %2$s limit %3$s))', rel,
+    case when seconds is null then '_expires_at <= now()'
+      else format('_deleted_at < now() - make_interval(secs => %s)', seconds) end, rows_max);
+  get diagnostics gone = row_count;
+  return gone;
+end $$;
+`
+}
 
 /** A few columns of its own, then the table's in their order, so that renames can be told. */
 function making(): string {
