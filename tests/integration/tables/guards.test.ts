@@ -85,6 +85,36 @@ const forbidden = [
   `CREATE TABLE app.parted (id int PRIMARY KEY, ${systemColumns.shared}) PARTITION BY RANGE (id)`,
 ] as const
 
+test.each([
+  'CREATE TRIGGER spy AFTER INSERT ON kalam_deleted.%s EXECUTE FUNCTION app.spy()',
+  'CREATE POLICY leak ON kalam_deleted.%s USING (true)',
+  'CREATE TEMP TABLE planted (n int)',
+])('what computes a default of a managed table may only compute: %s', async (planted) => {
+  await world.run(
+    'admin',
+    `CREATE TABLE app.sly (id int NOT NULL, ${systemColumns.user}, PRIMARY KEY (_user_id, id));
+     INSERT INTO app.sly (id) VALUES (1);
+     DELETE FROM app.sly;
+     CREATE FUNCTION app.spy() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+     CREATE FUNCTION app.sneak() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+       IF current_user = 'kalam_cast' THEN
+         EXECUTE format('${planted}', (SELECT relname FROM pg_class WHERE relowner = 'kalam_cast'::regrole AND relkind = 'r' LIMIT 1));
+       END IF;
+       RETURN 'x'; END $$`,
+  )
+  await world.run('admin', 'ALTER TABLE app.sly ADD COLUMN z text DEFAULT app.sneak()')
+  // What it did is undone, and the deleted row has no value there.
+  expect(
+    await world.run(
+      'system',
+      `SELECT 1 FROM pg_trigger WHERE tgname = 'spy' UNION ALL
+       SELECT 2 FROM pg_policy WHERE polname = 'leak' UNION ALL
+       SELECT 3 FROM pg_class WHERE relname = 'planted'`,
+    ),
+  ).toEqual([])
+  await world.run('admin', 'DROP TABLE app.sly; DROP FUNCTION app.sneak, app.spy')
+})
+
 describe('B11: refused by name', () => {
   test.each(forbidden)('%s', async (sql) => {
     await expect(world.run('admin', sql)).rejects.toMatchObject(refused)

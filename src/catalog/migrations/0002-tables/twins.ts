@@ -70,13 +70,39 @@ end $$;
  */
 function following(): string {
   return `
+-- While it computes, kalam_cast owns the twin, and what it computes with is anybody's: nothing else
+-- may have come of it.
 create function kalam.run_for_twin(twin regclass, command text) returns void
   language plpgsql ${system} as $$
+declare
+  walls text := kalam.walls_of(twin);
 begin
   execute format('alter table %s owner to kalam_cast', twin);
   perform kalam.run_as_cast(command);
   execute format('alter table %s owner to kalam_sys', twin);
+  if kalam.walls_of(twin) is distinct from walls or exists (
+      select from pg_shdepend d
+       where d.refclassid = 'pg_authid'::regclass and d.refobjid = 'kalam_cast'::regrole
+         and d.deptype = 'o' and (d.classid, d.objid)
+           <> ('pg_proc'::regclass, 'kalam.run_as_cast(text)'::regprocedure)) then
+    perform kalam.refuse('a function that the statement calls changes more than values',
+      'What a managed table computes its values with may do nothing else.');
+  end if;
 end $$;
+
+-- What keeps a twin to itself: its rights, policies, triggers, rules and what its indexes compute.
+create function kalam.walls_of(twin regclass) returns text language sql stable ${system} as $$
+  select concat_ws(' | ', c.relrowsecurity, c.relforcerowsecurity, c.relacl::text,
+    (select string_agg(concat_ws(' ', p.polname, p.polcmd, p.polpermissive, p.polroles::text,
+         pg_get_expr(p.polqual, twin), pg_get_expr(p.polwithcheck, twin)), ', ' order by p.polname)
+       from pg_policy p where p.polrelid = twin),
+    (select count(*) from pg_trigger t where t.tgrelid = twin),
+    (select count(*) from pg_rewrite r where r.ev_class = twin),
+    (select count(*) from pg_constraint o where o.conrelid = twin and o.contype <> 'n'),
+    (select count(*) from pg_index i
+      where i.indrelid = twin and (i.indexprs is not null or i.indpred is not null)))
+    from pg_class c where c.oid = twin
+$$;
 
 create function kalam.run_as_cast(command text) returns void
   language plpgsql security definer ${system} as $$
