@@ -1,6 +1,7 @@
 // The tests whose cases are counted, with more of them: kills, power cuts, malformed requests,
 // random values. A variable that is set already stands; arguments go to vitest in place of the files.
 import { spawnSync } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 
 const root = new URL('..', import.meta.url)
@@ -17,6 +18,7 @@ const counts = {
   KALAM_TEST_DIFFERENTIAL_FACTOR: '20',
   KALAM_TEST_NEIGHBOUR_REQUESTS: '2500',
 }
+const KALAM_TEST_SEED = String(randomInt(2 ** 31))
 const files = [
   ...['tests/crash', 'tests/property', 'tests/fuzz', 'tests/link', 'tests/integration/live'],
   ...['tests/integration/managed-semantics.test.ts', 'tests/isolation/neighbours.test.ts'],
@@ -24,12 +26,13 @@ const files = [
 /** For tests that bring no deadline of their own: those of properties. */
 const testTimeoutMs = 1_800_000
 
-const env = { ...counts, ...process.env }
+const env = { ...counts, KALAM_TEST_SEED, ...process.env }
 const given = process.argv.slice(2)
 const args = ['run', `--testTimeout=${testTimeoutMs}`, ...(given.length > 0 ? given : files)]
 
 console.log(`vitest ${args.join(' ')}`)
-for (const name of Object.keys(counts)) console.log(`  ${name}=${env[name]}`)
+for (const name of [...Object.keys(counts), 'KALAM_TEST_SEED'])
+  console.log(`  ${name}=${env[name]}`)
 run('scripts/build.js', [])
 run('node_modules/vitest/vitest.mjs', args)
 

@@ -1,19 +1,18 @@
 /**
  * Ten thousand malformed requests over raw sockets: cut off, misspelt, oversized, badly chunked,
  * noise. The server answers well-formed ones throughout, and what it held for the others it lets go.
- * `KALAM_TEST_FUZZ_SEED` repeats a run, `KALAM_TEST_FUZZ_REQUESTS` sets the number.
+ * `KALAM_TEST_SEED` sets others, `KALAM_TEST_FUZZ_REQUESTS` sets the number.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { countOf } from '../support/counts.js'
+import { countOf, seed } from '../support/counts.js'
 import { openTestServer, type TestServer } from '../support/server.js'
 
 const requestCount = countOf('KALAM_TEST_FUZZ_REQUESTS', 10_000)
 const atOnce = 100
 /** Ten times what it takes on two busy cores. */
 const msPerRequestMax = 12
-const seed = countOf('KALAM_TEST_FUZZ_SEED', Date.now() % 2 ** 31)
 
 let server: TestServer
 beforeAll(async () => {

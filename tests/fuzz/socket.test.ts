@@ -2,11 +2,11 @@
  * Ten thousand malformed frames: cut off, badly masked, reserved bits, wrong lengths, broken UTF-8,
  * messages changed byte by byte, on both sub-protocols. The server answers well-formed ones
  * throughout, and what it held for the others it lets go.
- * `KALAM_TEST_FUZZ_SEED` repeats a run, `KALAM_TEST_FUZZ_FRAMES` sets the number.
+ * `KALAM_TEST_SEED` sets others, `KALAM_TEST_FUZZ_FRAMES` sets the number.
  */
 import { connect } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { countOf } from '../support/counts.js'
+import { countOf, seed } from '../support/counts.js'
 import { randomFrom, type Random } from '../support/random.js'
 import { openTestServer, type TestServer } from '../support/server.js'
 import { enterSocket } from '../support/socket-client.js'
@@ -14,7 +14,6 @@ import { enterSocket } from '../support/socket-client.js'
 const frameCount = countOf('KALAM_TEST_FUZZ_FRAMES', 10_000)
 const framesPerSocket = 20
 const socketsAtOnce = 25
-const seed = countOf('KALAM_TEST_FUZZ_SEED', Date.now() % 2 ** 31)
 
 let server: TestServer
 beforeAll(async () => {

@@ -1,15 +1,15 @@
 /**
  * B6, B7, B10, SC2: a managed table does what PostgreSQL's own does. Random requests run as alice on
  * USER tables (bob has rows under the same keys), on SHARED tables, and on plain tables of a
- * native PostgreSQL: equal counts, rows, errors and contents. `KALAM_TEST_DIFFERENTIAL_SEED`
- * repeats a run; a failing one is cut to the requests that matter, and printed as a script.
+ * native PostgreSQL: equal counts, rows, errors and contents. `KALAM_TEST_SEED`
+ * sets others; a failing one is cut to the requests that matter, and printed as a script.
  */
 import { rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import fc from 'fast-check'
 import type { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { countOf } from '../support/counts.js'
+import { countOf, seed } from '../support/counts.js'
 import type { Outcome } from '../support/differential/outcome.js'
 import { scriptOf, type Request } from '../support/differential/request.js'
 import {
@@ -41,7 +41,6 @@ const missing = nativePostgresMissing()
 if (missing !== undefined) console.log(`skipped, managed tables against native: ${missing}`)
 
 const sequences = 100 * countOf('KALAM_TEST_DIFFERENTIAL_FACTOR', 1)
-const seed = Number(process.env['KALAM_TEST_DIFFERENTIAL_SEED'] ?? Date.now() % 2 ** 31)
 const statementsMin = 2_000
 
 const kinds: readonly { readonly namespace: string; readonly kind: Kind }[] = [

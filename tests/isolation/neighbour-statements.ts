@@ -161,6 +161,11 @@ export function calls(name: string): Arbitrary<Call> {
 
 /** What a curious user asks of the database itself. Each is asked now and then, by one user. */
 export const probes: readonly string[] = [
+  // One of each error that a row can raise, whatever the random calls were.
+  'INSERT INTO list (id) VALUES (901), (901)',
+  "INSERT INTO todo (id, list_id, title) VALUES (901, 902, 'no such list')",
+  "INSERT INTO todo (id, title, amount) VALUES (901, 'thirteen', 13)",
+  "SELECT 'none'::int FROM (SELECT count(*) FROM todo) t",
   // The rows' places and transactions.
   ...['ctid', 'xmin', 'xmax', 'cmin', 'cmax', '"ctid"', 'CTID', String.raw`U&"\0063tid"`].flatMap(
     (column) => [

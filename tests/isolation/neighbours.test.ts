@@ -1,15 +1,14 @@
 /**
  * B2, SC2: users of one table know nothing of each other. Alice's script, random and curious, runs
  * where nobody else is, where bob works beside her, and where he has thousands of rows: every
- * answer must be the same, byte for byte. `KALAM_TEST_NEIGHBOUR_SEED` repeats a run.
+ * answer must be the same, byte for byte. `KALAM_TEST_SEED` sets another.
  */
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { countOf } from '../support/counts.js'
+import { countOf, seed } from '../support/counts.js'
 import { calls, probes, type Call } from './neighbour-statements.js'
 import { openNeighbours } from './neighbour-world.js'
 
-const seed = Number(process.env['KALAM_TEST_NEIGHBOUR_SEED'] ?? Date.now() % 2 ** 31)
 const requests = countOf('KALAM_TEST_NEIGHBOUR_REQUESTS', 250)
 /** A server starts in seconds, and answers many requests in one, on a machine that is busy too. */
 const timeoutMs = 120_000 + requests * 500

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Caller } from '#src/database/database.js'
-import { countOf } from '../../support/counts.js'
+import { seed } from '../../support/counts.js'
 import { openLiveServer, type LiveServer } from '../../support/live-server.js'
 import { Random } from '../../support/live-world.js'
 
@@ -28,7 +28,7 @@ afterAll(() => live.close())
 
 describe('D8: rows of others', () => {
   test('never come: no row, no deletion, no count', { timeout: 120_000 }, async () => {
-    const random = new Random(countOf('KALAM_TEST_LIVE_SEED', Date.now() % 1_000_000))
+    const random = new Random(seed)
     const queries = [
       'select * from app.own',
       'select secret from app.own where n % 2 = 0',

@@ -2,6 +2,7 @@ import { createHash, createHmac, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { digestOf, hintOf, isKey, randomKey, scramVerifier } from '#src/catalog/api-key.js'
+import { propertyRuns } from '../../support/counts.js'
 
 test('A1: a key is kal_ and 32 random bytes in base64url', () => {
   const bytes = Uint8Array.from({ length: 32 }, (_, index) => index * 8)
@@ -15,6 +16,7 @@ test('A1: every key that can be made has the form of a key', () => {
     fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), (bytes) => {
       expect(isKey(randomKey(() => bytes))).toBe(true)
     }),
+    propertyRuns(),
   )
 })
 
