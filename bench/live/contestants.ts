@@ -40,14 +40,18 @@ export interface OpenOptions {
   readonly profileFolder: string | undefined
 }
 
-/** Opens all at once. Those that cannot run here are named and left out. */
+/** Opens one after the other: a free port must not go to two. Those that cannot run here are named and left out. */
 export async function openContestants(
   open: OpenOptions,
   { say }: Pick<BenchOptions, 'say'>,
 ): Promise<readonly Contestant[]> {
-  const opened = await Promise.all([openKalam(open), openPgliteLive(open), openZero(open)])
-  for (const reason of opened) if (typeof reason === 'string') say(`skipped: ${reason}`)
-  return opened.filter((contestant) => typeof contestant !== 'string')
+  const opened: Contestant[] = []
+  for (const openOne of [openKalam, openPgliteLive, openZero]) {
+    const contestant = await openOne(open)
+    if (typeof contestant === 'string') say(`skipped: ${contestant}`)
+    else opened.push(contestant)
+  }
+  return opened
 }
 
 async function openKalam({ owners, profileFolder }: OpenOptions): Promise<Contestant> {
@@ -184,6 +188,8 @@ async function startZeroCache(folder: URL, postgresPort: number): Promise<ZeroCa
     ZERO_UPSTREAM_DB: `postgresql://zero@127.0.0.1:${postgresPort}/postgres`,
     ZERO_REPLICA_FILE: join(data, 'replica.db'),
     ZERO_PORT: String(port),
+    // By default the next one, which may be taken.
+    ZERO_CHANGE_STREAMER_PORT: String(await freePort()),
     ZERO_ADMIN_PASSWORD: 'bench',
     ZERO_LOG_LEVEL: 'error',
     ZERO_ENABLE_TELEMETRY: 'false',

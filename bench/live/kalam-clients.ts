@@ -35,14 +35,21 @@ const system: LiveSystem = {
     for (const socket of sockets) socket.close()
     sockets = []
     held.clear()
+    closeWriters()
     return Promise.resolve()
   },
   close: () => {
-    for (const writer of writers.values()) writer.close()
+    closeWriters()
     return Promise.resolve()
   },
 }
 serveLive(system)
+
+/** While others have their turn, the server would close them as idle. */
+function closeWriters(): void {
+  for (const writer of writers.values()) writer.close()
+  writers.clear()
+}
 
 async function writerOf(lane: number): Promise<HttpConnection> {
   const writer = writers.get(lane) ?? (await HttpConnection.open(port))

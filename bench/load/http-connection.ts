@@ -46,8 +46,10 @@ export class HttpConnection {
     this.#fail = fail
   }
 
+  /** On a connection that the server has closed since, as one idle for long, this fails. */
   send(request: string): void {
-    this.#socket.write(request, 'latin1')
+    if (this.#socket.writable) this.#socket.write(request, 'latin1')
+    else this.#fail(new Error('the server closed the connection'))
   }
 
   close(): void {
