@@ -65,6 +65,22 @@ test('a full disk for data ends the statement with 53100 and nothing else', asyn
   expect(opened.engine.generation).toBe(generation)
 })
 
+test('a table that grows by empty pages waits for no sync', async () => {
+  const { engine } = opened
+  await rows('CREATE TABLE growing (t text)')
+  await rows('CHECKPOINT')
+  const { generation } = engine
+  fail('wal-wait EIO')
+  // All at once: when a page is added, what the ones before wrote is not durable yet.
+  const insert = unit(`INSERT INTO growing VALUES (repeat('x', 1000))`)
+  await Promise.all(Array.from({ length: 200 }, () => engine.run(insert)))
+  mend()
+  expect(await rows(`SELECT count(*), pg_relation_size('growing') > 160000 FROM growing`)).toEqual([
+    ['200', 't'],
+  ])
+  expect(engine.generation).toBe(generation)
+})
+
 test('an engine that dies again and again is given up, and says why', async () => {
   const disk = new URL('../../support/disks/faulty.mjs', import.meta.url)
   disk.searchParams.set('switch', join(home, 'other-fault'))

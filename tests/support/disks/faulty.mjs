@@ -1,7 +1,7 @@
 /**
  * A disk that fails on command: while the file named by `switch` exists, it holds one of
- *   wal-write ENOSPC | wal-write EIO | wal-sync EIO | data-write ENOSPC
- * and the operation it names fails with that error.
+ *   wal-write ENOSPC | wal-write EIO | wal-sync EIO | wal-wait EIO | data-write ENOSPC
+ * and the operation it names fails with that error. `wal-wait` is a sync that the engine waits for.
  */
 import * as fs from 'node:fs'
 
@@ -30,6 +30,7 @@ export const disk = {
   },
   datasyncSync(file) {
     failIf('wal-sync')
+    failIf('wal-wait')
     fs.fdatasyncSync(file.fd)
   },
   syncSync: (file) => fs.fsyncSync(file.fd),
