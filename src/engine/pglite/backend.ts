@@ -10,9 +10,11 @@ import { MessageWriter } from '../frontend-messages.js'
 import type { Identity } from '../engine.js'
 import type { CancelFlags } from './cancel-flags.js'
 import { DurableFs, type DurableFsOptions } from './durable-fs.js'
+import { keepRandomOpen, type StreamSystem } from './random-stream.js'
 
 /** Emscripten's and PGlite's own functions and addresses; PGlite 0.5.16, `postgresMod.ts`, `pglitec.c`. */
 interface Internals {
+  readonly FS: StreamSystem
   readonly HEAPU8: Uint8Array
   readonly _QueryCancelPending: number
   readonly _InterruptPending: number
@@ -35,6 +37,7 @@ interface Internals {
 }
 
 const internals = [
+  'FS',
   'HEAPU8',
   '_QueryCancelPending',
   '_InterruptPending',
@@ -143,6 +146,7 @@ export class Backend {
   private constructor(pglite: PGlite) {
     this.#pglite = pglite
     this.#module = checkInternals(pglite.Module)
+    keepRandomOpen(this.#module.FS)
     this.#scratch = new Scratch(this.#module)
     this.#names = new Map(
       [identitySetting, 'search_path', 'default_transaction_read_only'].map((name) => [
