@@ -16,6 +16,11 @@ export interface RetentionSettings {
 /** Rows that one transaction removes: about 10 ms of the engine. */
 const pieceRows = 1_000
 
+interface Piece {
+  readonly sql: string
+  readonly parameters: readonly (string | null)[]
+}
+
 /** One round over everything. Safe at any time, and to be cut off. */
 export async function forgetOld(queries: QueryRunner, settings: RetentionSettings): Promise<void> {
   await forgetExpired(queries)
@@ -27,7 +32,10 @@ export async function forgetOld(queries: QueryRunner, settings: RetentionSetting
 async function forgetExpired(queries: QueryRunner): Promise<void> {
   const { rows } = await queries.query(`select tab from kalam.tables where kind = 'stream'`)
   for (const [table] of rows) {
-    await forgetRows(queries, [table ?? '', null])
+    await forgetRows(queries, {
+      sql: `select kalam.forget_expired($1::regclass, ${pieceRows})`,
+      parameters: [table ?? ''],
+    })
   }
 }
 
@@ -39,7 +47,10 @@ async function forgetDeleted(queries: QueryRunner, hours: number): Promise<void>
     [String(hours)],
   )
   for (const [twin, seconds = null] of rows) {
-    await forgetRows(queries, [twin ?? '', seconds])
+    await forgetRows(queries, {
+      sql: `select kalam.forget_deleted($1::regclass, $2::int8, ${pieceRows})`,
+      parameters: [twin ?? '', seconds],
+    })
   }
 }
 
@@ -71,24 +82,14 @@ const forgetChangesBefore = `
   )
   select from gone`
 
-/** Of a stream, or of a twin after so many seconds. */
-async function forgetRows(
-  queries: QueryRunner,
-  [table, seconds]: readonly [table: string, seconds: string | null],
-): Promise<void> {
+async function forgetRows(queries: QueryRunner, piece: Piece): Promise<void> {
   for (;;) {
-    const { rows } = await queries.query(
-      `select kalam.forget($1::regclass, $2::int8, ${pieceRows})`,
-      [table, seconds],
-    )
+    const { rows } = await queries.query(piece.sql, piece.parameters)
     if (Number(rows[0]?.[0]) < pieceRows) return
   }
 }
 
-async function inPieces(
-  queries: QueryRunner,
-  piece: { readonly sql: string; readonly parameters?: readonly (string | null)[] },
-): Promise<void> {
+async function inPieces(queries: QueryRunner, piece: Piece): Promise<void> {
   for (;;) {
     const { rowCount } = await queries.query(piece.sql, piece.parameters)
     if (rowCount < pieceRows) return

@@ -108,6 +108,54 @@ describe('B11: ALTER TABLE', () => {
     expect(index?.[0]).toMatch(/\(n, id\)$/)
   })
 
+  test('renews the twin’s index when the key is another, and only then', async () => {
+    const indexes = async () =>
+      world.run(
+        'system',
+        `SELECT indexrelid::bigint FROM pg_index WHERE indrelid = '${await twinOf()}'::regclass`,
+      )
+    const first = await indexes()
+    expect(first).toHaveLength(1)
+    for (const alter of ['ADD m int DEFAULT 1', 'RENAME id TO key', 'DROP a', 'ADD CHECK (m > 0)'])
+      await world.run('admin', `ALTER TABLE app.t ${alter}`)
+    expect(await indexes()).toEqual(first)
+    await world.run('admin', 'ALTER TABLE app.t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (key, n)')
+    const second = await indexes()
+    expect(second).toHaveLength(1)
+    expect(second).not.toEqual(first)
+    await world.run('admin', 'ALTER TABLE app.t RENAME key TO id')
+    expect(await indexes()).toEqual(second)
+  })
+
+  test('ADD: deleted rows get the very value that the table’s rows got', async () => {
+    await world.run(
+      'admin',
+      `CREATE TYPE app.mixed AS (a int, b text);
+       CREATE TABLE app.unreadable (n int); INSERT INTO app.unreadable VALUES (42);
+       CREATE FUNCTION app.look() RETURNS int STABLE LANGUAGE sql AS 'SELECT n FROM app.unreadable';
+       ALTER TABLE app.t ADD m text DEFAULT current_user, ADD l int[] DEFAULT '{1,2}',
+         ADD b box DEFAULT '((1,1),(0,0))', ADD q text DEFAULT $q$"\'{,}$q$,
+         ADD c app.mixed DEFAULT '(,x)', ADD f float8 DEFAULT 0.1::float8 + 0.2, ADD v varchar(3) DEFAULT 'abc',
+         ADD u int DEFAULT app.look()`,
+    )
+    const added = 'm, l, b, q, c, f, v, u'
+    const value = ['kalam_admin', '{1,2}', '(1,1),(0,0)', `"\'{,}`, '(,x)', '0.30000000000000004']
+    expect(await deleted(added)).toEqual([
+      [...value, 'abc', '42'],
+      [...value, 'abc', '42'],
+    ])
+    await world.run(
+      'admin',
+      'ALTER TABLE app.t DROP u, ALTER c DROP DEFAULT, ALTER c TYPE int USING 0; DROP FUNCTION app.look; DROP TABLE app.unreadable',
+    )
+    // A row with a null in it is a value as well.
+    expect(await deleted('c, _deleted_rest')).toEqual([
+      [null, '{"c": "(,x)"}'],
+      [null, '{"c": "(,x)"}'],
+    ])
+    await world.run('admin', 'DROP TYPE app.mixed')
+  })
+
   test('of a type, a domain, an enum in use', async () => {
     await world.run(
       'admin',

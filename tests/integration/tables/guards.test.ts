@@ -1,5 +1,5 @@
 /** What would let a row past its user, its twin or the log is refused, wherever the DDL comes from. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { openTableWorld, systemColumns, type TableWorld } from '../../support/tables.js'
 
 let world: TableWorld
@@ -85,34 +85,179 @@ const forbidden = [
   `CREATE TABLE app.parted (id int PRIMARY KEY, ${systemColumns.shared}) PARTITION BY RANGE (id)`,
 ] as const
 
-test.each([
-  'CREATE TRIGGER spy AFTER INSERT ON kalam_deleted.%s EXECUTE FUNCTION app.spy()',
-  'CREATE POLICY leak ON kalam_deleted.%s USING (true)',
+/** What an admin's default or cast may try when it computes for a twin. */
+const plants = [
+  'CREATE TRIGGER spy AFTER INSERT ON %s EXECUTE FUNCTION app.spy()',
+  'CREATE POLICY leak ON %s USING (true)',
+  'GRANT ALL ON %s TO PUBLIC',
+  'DELETE FROM %s',
   'CREATE TEMP TABLE planted (n int)',
-])('what computes a default of a managed table may only compute: %s', async (planted) => {
+  `INSERT INTO app.side VALUES ('planted')`,
+  `SET transaction_read_only = off; INSERT INTO app.side VALUES ('planted')`,
+  `SET TRANSACTION READ WRITE; INSERT INTO app.side VALUES ('planted')`,
+  `SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE; INSERT INTO app.side VALUES ('planted')`,
+  'ALTER FUNCTION kalam.computed() SECURITY INVOKER',
+  'ALTER FUNCTION kalam.computed(int) SECURITY INVOKER',
+  'ALTER ROLE kalam_cast SET search_path = app',
+] as const
+
+describe('what an admin made computes for deleted rows', () => {
+  beforeAll(() =>
+    world.run(
+      'admin',
+      `CREATE TABLE app.side (t text);
+       GRANT ALL ON app.side TO PUBLIC;
+       CREATE FUNCTION app.spy() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+       CREATE TABLE app.plan (command text);
+       GRANT SELECT ON app.plan TO PUBLIC;
+       CREATE FUNCTION app.sneak() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+         IF current_user <> 'kalam_admin' THEN
+           EXECUTE (SELECT command FROM app.plan);
+         END IF;
+         RETURN current_user; END $$;
+       CREATE TYPE app.cast_by AS (n int, who text);
+       CREATE FUNCTION app.to_cast_by(int) RETURNS app.cast_by LANGUAGE plpgsql AS
+         'BEGIN RETURN ($1, app.sneak()); END';
+       CREATE CAST (int AS app.cast_by) WITH FUNCTION app.to_cast_by(int) AS ASSIGNMENT`,
+    ),
+  )
+  afterAll(() =>
+    world.run(
+      'admin',
+      'DROP TABLE app.side, app.plan; DROP TYPE app.cast_by CASCADE; DROP FUNCTION app.spy, app.sneak',
+    ),
+  )
+  afterEach(() => world.run('admin', 'DROP TABLE app.sly'))
+  const twin = async () =>
+    (await world.run('system', `SELECT twin FROM kalam.tables WHERE tab = 'app.sly'::regclass`))
+      .flat()
+      .join('')
+  const make = async (command: string) => {
+    await world.run(
+      'admin',
+      `CREATE TABLE app.sly (id int NOT NULL, n int, ${systemColumns.user}, PRIMARY KEY (_user_id, id));
+       INSERT INTO app.sly (id, n) VALUES (1, 5), (2, 6);
+       DELETE FROM app.sly;
+       DELETE FROM app.plan`,
+    )
+    const text = command.replace('%s', await twin())
+    await world.run('admin', `INSERT INTO app.plan VALUES ($plan$${text}$plan$)`)
+  }
+  const state = async () =>
+    world.run(
+      'system',
+      `SELECT relacl, (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid),
+              (SELECT count(*) FROM pg_trigger WHERE tgrelid = c.oid),
+              (SELECT count(*) FROM app.side), to_regclass('pg_temp.planted'), relowner::regrole,
+              (SELECT count(*) FROM pg_shdepend WHERE refobjid = 'kalam_cast'::regrole AND deptype = 'o'),
+              (SELECT rolconfig FROM pg_roles WHERE rolname = 'kalam_cast'),
+              (SELECT count(*) FROM ${await twin()})
+         FROM pg_class c WHERE oid = '${await twin()}'::regclass`,
+    )
+
+  test.each(plants)('can do nothing else: %s', async (command) => {
+    await make(command)
+    const before = await state()
+    await world.run('admin', 'ALTER TABLE app.sly ADD z text DEFAULT app.sneak()')
+    await world.run('admin', 'ALTER TABLE app.sly ALTER n TYPE app.cast_by')
+    expect(await state()).toEqual(before)
+    expect(await world.run('system', `SELECT z, n, _deleted_rest FROM ${await twin()}`)).toEqual([
+      [null, null, '{"n": "5"}'],
+      [null, null, '{"n": "6"}'],
+    ])
+  })
+
+  test('is computed by a role without rights, and leaves the transaction as it was', async () => {
+    await make('SELECT 1')
+    await world.run(
+      'admin',
+      `BEGIN;
+       ALTER TABLE app.sly ADD z text DEFAULT app.sneak();
+       ALTER TABLE app.sly ALTER n TYPE app.cast_by;
+       ALTER TABLE app.sly ADD last int;
+       DELETE FROM app.plan;
+       COMMIT`,
+    )
+    expect(
+      await world.run('system', `SELECT id, z, n, _deleted_rest FROM ${await twin()}`),
+    ).toEqual([
+      ['1', 'kalam_cast', '(5,kalam_cast)', null],
+      ['2', 'kalam_cast', '(6,kalam_cast)', null],
+    ])
+  })
+})
+
+test('what PostgreSQL computes ahead for the triggers’ role cannot alter their functions', async () => {
   await world.run(
     'admin',
-    `CREATE TABLE app.sly (id int NOT NULL, ${systemColumns.user}, PRIMARY KEY (_user_id, id));
-     INSERT INTO app.sly (id) VALUES (1);
-     DELETE FROM app.sly;
-     CREATE FUNCTION app.spy() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
-     CREATE FUNCTION app.sneak() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
-       IF current_user = 'kalam_cast' THEN
-         EXECUTE format('${planted}', (SELECT relname FROM pg_class WHERE relowner = 'kalam_cast'::regrole AND relkind = 'r' LIMIT 1));
+    `CREATE TABLE app.plain_seen (who text); GRANT ALL ON app.plain_seen TO PUBLIC;
+     CREATE TABLE app.sly (id int NOT NULL, n int, t text, ${systemColumns.user}, PRIMARY KEY (_user_id, id));
+     CREATE FUNCTION app.lead() RETURNS text VOLATILE LANGUAGE plpgsql AS $$ BEGIN
+       INSERT INTO app.plain_seen VALUES (current_user);
+       IF current_user = 'kalam_sys' THEN
+         EXECUTE (SELECT format('ALTER FUNCTION %s SECURITY INVOKER', tgfoid::regprocedure) FROM pg_trigger
+           WHERE tgname = 'kalam_ins' AND tgrelid = 'app.sly'::regclass);
        END IF;
-       RETURN 'x'; END $$`,
+       RETURN 'x'; EXCEPTION WHEN insufficient_privilege THEN
+         INSERT INTO app.plain_seen VALUES ('refused'); RETURN 'x'; END $$;
+     CREATE FUNCTION app.fold() RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN app.lead(); END';
+     CREATE STATISTICS app.folded ON (app.fold() || t), n FROM app.sly;
+     TRUNCATE app.plain_seen`,
   )
-  await world.run('admin', 'ALTER TABLE app.sly ADD COLUMN z text DEFAULT app.sneak()')
-  // What it did is undone, and the deleted row has no value there.
+  await world.run('alice', 'INSERT INTO app.sly VALUES (1); UPDATE app.sly SET n = 2')
+  expect(await world.run('system', 'SELECT DISTINCT who FROM app.plain_seen ORDER BY 1')).toEqual(
+    expect.arrayContaining([['refused']]),
+  )
   expect(
     await world.run(
       'system',
-      `SELECT 1 FROM pg_trigger WHERE tgname = 'spy' UNION ALL
-       SELECT 2 FROM pg_policy WHERE polname = 'leak' UNION ALL
-       SELECT 3 FROM pg_class WHERE relname = 'planted'`,
+      `SELECT DISTINCT prosecdef FROM pg_trigger g JOIN pg_proc p ON p.oid = tgfoid
+        WHERE tgname = 'kalam_ins'`,
     ),
-  ).toEqual([])
-  await world.run('admin', 'DROP TABLE app.sly; DROP FUNCTION app.sneak, app.spy')
+  ).toEqual([['t']])
+  await world.run('admin', 'DROP TABLE app.sly, app.plain_seen; DROP FUNCTION app.fold, app.lead')
+})
+
+describe('settings of the caller', () => {
+  test('that quote all names hide nothing of what a table is', async () => {
+    await world.run(
+      'admin',
+      `SET quote_all_identifiers = on;
+       CREATE TABLE app.quoted (id int NOT NULL, ${systemColumns.user}, PRIMARY KEY (_user_id, id));
+       CREATE TABLE app.flow (id int NOT NULL, ${systemColumns.stream}, PRIMARY KEY (_user_id, id));
+       ALTER TABLE app.quoted ADD a int;
+       RESET quote_all_identifiers`,
+    )
+    expect(
+      await world.run(
+        'system',
+        `SELECT tab, kind FROM kalam.tables WHERE tab IN ('app.quoted'::regclass, 'app.flow'::regclass) ORDER BY id`,
+      ),
+    ).toEqual([
+      ['app.quoted', 'user'],
+      ['app.flow', 'stream'],
+    ])
+    await world.run('admin', 'DROP TABLE app.quoted, app.flow')
+  })
+})
+
+test.each([
+  'ALTER FUNCTION kalam.forget_expired(regclass, integer) SECURITY INVOKER',
+  'DROP FUNCTION kalam.forget_expired(regclass, integer)',
+  'GRANT EXECUTE ON FUNCTION kalam.forget_expired(regclass, integer) TO PUBLIC',
+  'CREATE TEMP TABLE planted (n int)',
+])('a trigger on rows that expire cannot %s', async (command) => {
+  await world.run(
+    'admin',
+    `CREATE FUNCTION app.sly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       EXECUTE '${command}'; RETURN NULL; END $$;
+     CREATE TRIGGER sly AFTER DELETE ON app.pings FOR EACH ROW EXECUTE FUNCTION app.sly()`,
+  )
+  await world.run('alice', `INSERT INTO app.pings (id, _expires_at) VALUES (1, now())`)
+  await expect(
+    world.run('system', `SELECT kalam.forget_expired('app.pings', 10)`),
+  ).rejects.toMatchObject({ fields: { sqlState: '42501' } })
+  await world.run('system', 'DROP FUNCTION app.sly CASCADE; DELETE FROM app.pings')
 })
 
 describe('B11: refused by name', () => {

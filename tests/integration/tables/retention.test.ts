@@ -44,7 +44,7 @@ test('an admin’s trigger on what is forgotten does not run as the superuser', 
     `INSERT INTO app.pings (id, _expires_at) VALUES (1, now() - interval '1 second')`,
   )
   await forget()
-  expect(await world.run('system', 'SELECT * FROM app.seen')).toEqual([['kalam_sys', 'f']])
+  expect(await world.run('system', 'SELECT * FROM app.seen')).toEqual([['kalam_reaper', 'f']])
   await world.run('admin', 'DROP TABLE app.seen; DROP FUNCTION app.look CASCADE')
 })
 

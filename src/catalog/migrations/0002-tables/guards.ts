@@ -5,10 +5,15 @@
 import { changedSchemaState } from '../../../engine/backend-messages.js'
 
 export function guards(): string {
-  return [faults(), keyFaults(), views(), onDdl(), onDrop(), rights(), closing()].join('\n')
+  return [faults(), keyFaults(), views(), onDdl(), onDrop(), rights(), powerless(), closing()].join(
+    '\n',
+  )
 }
 
 const system = 'set search_path = pg_catalog, pg_temp'
+
+/** For what compares texts that PostgreSQL makes of expressions and names. */
+const plain = `${system} set quote_all_identifiers = off`
 
 /** What must hold for every table of the registry; the first that does not is the fault. */
 function faults(): string {
@@ -151,7 +156,7 @@ end $$;
 function onDdl(): string {
   return `
 create function kalam.on_ddl() returns event_trigger
-  language plpgsql security definer ${system} as $$
+  language plpgsql security definer ${plain} as $$
 declare
   made record;
   reshaped integer;
@@ -253,7 +258,7 @@ end $$;
 function onDrop(): string {
   return `
 create function kalam.on_drop() returns event_trigger
-  language plpgsql security definer ${system} as $$
+  language plpgsql security definer ${plain} as $$
 declare
   t kalam.tables;
 begin
@@ -309,11 +314,27 @@ create trigger kalam_rights after insert or delete on kalam.user_roles
 `
 }
 
+/**
+ * Roles of the system that what admins made may run as: by a trigger on rows that expire, by a
+ * default, by what an index computes. They own functions, which nobody may alter by that.
+ */
+function powerless(): string {
+  return `
+create function kalam.on_ddl_start() returns event_trigger language plpgsql ${system} as $$
+begin
+  if current_user in ('kalam_sys', 'kalam_cast', 'kalam_reaper') then
+    raise exception 'permission denied for %', tg_tag using errcode = '42501';
+  end if;
+end $$;
+create event trigger kalam_start on ddl_command_start execute function kalam.on_ddl_start();
+`
+}
+
 /** Only the system calls these; callers need the one that policies of twins use. */
 function closing(): string {
   return `
-alter function kalam.run_as_cast(text) owner to kalam_cast;
-alter function kalam.forget(regclass, bigint, integer) owner to kalam_sys;
+alter function kalam.forget_expired(regclass, integer) owner to kalam_reaper;
+alter function kalam.forget_deleted(regclass, bigint, integer) owner to kalam_sys;
 
 declare
   routine regprocedure;

@@ -89,7 +89,7 @@ begin
     execute format('revoke update, delete, truncate on %s from %I', t.tab,
       (select relowner::regrole::text from pg_class where oid = t.tab));
     execute format('grant select, insert on %s to kalam_user', t.tab);
-    execute format('grant delete on %s to kalam_sys', t.tab);
+    execute format('grant select, delete on %s to kalam_reaper', t.tab);
   else
     execute format('grant select, insert, update, delete on %s to kalam_user', t.tab);
   end if;
@@ -115,8 +115,6 @@ end $$;
 function reshape(): string {
   return `
 create function kalam.reshape(t kalam.tables) returns void language plpgsql ${system} as $$
-declare
-  old_key text := substring(t.shape from ' key (.*)$');
 begin
   perform kalam.refuse_reserved_names(t.tab, t.kind);
   t.version := t.version + 1;
@@ -127,9 +125,7 @@ begin
    where x.id = t.id;
   if t.twin is not null then
     perform kalam.follow(t.tab, t.twin);
-    if old_key is distinct from kalam.key_of(t.tab)::text then
-      perform kalam.index_twin(t.tab, t.twin);
-    end if;
+    perform kalam.index_twin(t.tab, t.twin);
   end if;
   if t.kind in ('user', 'stream') then perform kalam.open_sequences(t.tab); end if;
   perform kalam.write_functions(t);
@@ -155,7 +151,8 @@ function watch(): string {
   return `
 -- False: PostgreSQL calls no statement's trigger for what is changed by way of a partition or child,
 -- so its changes cannot be logged.
-create function kalam.watch(rel regclass) returns boolean language plpgsql ${system} as $$
+create function kalam.watch(rel regclass) returns boolean
+  language plpgsql ${system} set quote_all_identifiers = off as $$
 declare
   t kalam.tables;
 begin

@@ -5,9 +5,12 @@ export function registry(): string {
 -- orders it: nothing else. No superuser, so that whatever a table could smuggle into a trigger would
 -- not be one either. Users' rows it reads whatever row_security says.
 create role kalam_sys nologin bypassrls;
--- Owns a twin while it follows its table, and has no other right: the casts and defaults that
--- this computes are the admins'.
+-- Computes casts and defaults for twins, which are the admins', and has no right.
 create role kalam_cast nologin;
+grant execute on function set_config(text, text, boolean) to kalam_cast;
+-- Removes rows of streams, with which triggers of the admins' run, and has no other right.
+create role kalam_reaper nologin bypassrls;
+grant usage on schema public, kalam to kalam_reaper;
 -- What an admin's statements run as while row_security is off.
 create role kalam_everything nologin bypassrls;
 grant kalam_admin to kalam_everything;

@@ -70,13 +70,18 @@ create function kalam.columns_of(rel oid)
    order by a.attnum
 $$;
 
--- Names of the primary key's columns, in its order; null without one.
-create function kalam.key_of(rel oid) returns text[] language sql stable ${system} as $$
+-- Names of an index's columns, in its order.
+create function kalam.names_of(index oid) returns text[] language sql stable ${system} as $$
   select array_agg(a.attname::text order by k.place)
     from pg_index i
     cross join lateral unnest(i.indkey::int2[]) with ordinality k (num, place)
     join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.num
-   where i.indrelid = rel and i.indisprimary and k.place <= i.indnkeyatts
+   where i.indexrelid = index and k.place <= i.indnkeyatts
+$$;
+
+-- Those of the primary key; null without one.
+create function kalam.key_of(rel oid) returns text[] language sql stable ${system} as $$
+  select kalam.names_of(i.indexrelid) from pg_index i where i.indrelid = rel and i.indisprimary
 $$;
 
 create function kalam.refers_to_itself(rel oid) returns boolean language sql stable ${system} as $$

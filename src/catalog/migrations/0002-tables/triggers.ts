@@ -14,7 +14,7 @@ function writing(): string {
 create function kalam.write_functions(t kalam.tables) returns void
   language plpgsql ${system} as $$
 begin
-  execute format('grant usage on schema %s to kalam_sys',
+  execute format('grant usage on schema %s to kalam_sys, kalam_reaper',
     (select relnamespace::regnamespace from pg_class where oid = t.tab));
   perform kalam.write_function(t, 'ins', kalam.in_order(t, 'ins', kalam.log_insert(t)));
   perform kalam.write_function(t, 'upd', kalam.in_order(t, 'upd', kalam.log_update(t)));

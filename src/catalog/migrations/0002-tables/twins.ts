@@ -6,20 +6,30 @@ export function twins(): string {
 const system = 'set search_path = pg_catalog, pg_temp'
 
 /**
- * Rows whose time is over go as kalam_sys, never as the superuser: triggers of an admin's making run
- * with them. `seconds`: of a twin, how long ago they were deleted; null for a stream's.
+ * Triggers of an admin's making run with the rows of a stream that go: as kalam_reaper, which may do
+ * nothing else than remove such rows.
  */
 function forgetting(): string {
   return `
-create function kalam.forget(rel regclass, seconds bigint, rows_max integer) returns bigint
+create function kalam.forget_expired(stream regclass, rows_max integer) returns bigint
   language plpgsql security definer ${system} as $$
 declare
   gone bigint;
 begin
   execute format('delete from %1$s where ctid = any (array(
-      select ctid from %1$s where %2$s limit %3$s))', rel,
-    case when seconds is null then '_expires_at <= now()'
-      else format('_deleted_at < now() - make_interval(secs => %s)', seconds) end, rows_max);
+      select ctid from %1$s where _expires_at <= now() limit %2$s))', stream, rows_max);
+  get diagnostics gone = row_count;
+  return gone;
+end $$;
+
+create function kalam.forget_deleted(twin regclass, seconds bigint, rows_max integer) returns bigint
+  language plpgsql security definer ${system} as $$
+declare
+  gone bigint;
+begin
+  execute format('delete from %1$s where ctid = any (array(
+      select ctid from %1$s where _deleted_at < now() - make_interval(secs => %2$s) limit %3$s))',
+    twin, seconds, rows_max);
   get diagnostics gone = row_count;
   return gone;
 end $$;
@@ -48,76 +58,59 @@ begin
   return twin;
 end $$;
 
+-- PostgreSQL renames and retypes an index with its columns; only another key needs another one.
 create function kalam.index_twin(rel oid, twin regclass) returns void
   language plpgsql ${system} as $$
 declare
+  key text[] := kalam.key_of(rel);
   stale regclass;
 begin
+  if exists (select from pg_index i where i.indrelid = twin and kalam.names_of(i.indexrelid) = key) then
+    return;
+  end if;
   for stale in select indexrelid from pg_index where indrelid = twin loop
     execute format('drop index %s', stale);
   end loop;
   -- PostgreSQL runs what an index computes as the table's owner.
   execute format('create index on %s (%s)', twin,
     (select string_agg(quote_ident(k), ', ' order by place)
-       from unnest(kalam.key_of(rel)) with ordinality x (k, place)));
+       from unnest(key) with ordinality x (k, place)));
 end $$;
 `
 }
 
 /**
- * What computes anything (casts and defaults, which admins may make) runs as kalam_cast. Values that
- * cannot become the new type are kept as text.
+ * What computes anything (casts and defaults, which admins may make) runs as kalam_cast, which owns
+ * no table, and can change nothing. Values that cannot become the new type are kept as text.
  */
 function following(): string {
   return `
--- While it computes, kalam_cast owns the twin, and what it computes with is anybody's: nothing else
--- may have come of it.
-create function kalam.run_for_twin(twin regclass, command text) returns void
+-- Makes the function that a twin's ALTER calls for values: the computing is not its owner's.
+create function kalam.write_computed(given oid, made oid, value text, volatility text) returns void
   language plpgsql ${system} as $$
-declare
-  walls text := kalam.walls_of(twin);
 begin
-  execute format('alter table %s owner to kalam_cast', twin);
-  perform kalam.run_as_cast(command);
-  execute format('alter table %s owner to kalam_sys', twin);
-  if kalam.walls_of(twin) is distinct from walls or exists (
-      select from pg_shdepend d
-       where d.refclassid = 'pg_authid'::regclass and d.refobjid = 'kalam_cast'::regrole
-         and d.deptype = 'o' and (d.classid, d.objid)
-           <> ('pg_proc'::regclass, 'kalam.run_as_cast(text)'::regprocedure)) then
-    perform kalam.refuse('a function that the statement calls changes more than values',
-      'What a managed table computes its values with may do nothing else.');
-  end if;
-end $$;
-
--- What keeps a twin to itself: its rights, policies, triggers, rules and what its indexes compute.
-create function kalam.walls_of(twin regclass) returns text language sql stable ${system} as $$
-  select concat_ws(' | ', c.relrowsecurity, c.relforcerowsecurity, c.relacl::text,
-    (select string_agg(concat_ws(' ', p.polname, p.polcmd, p.polpermissive, p.polroles::text,
-         pg_get_expr(p.polqual, twin), pg_get_expr(p.polwithcheck, twin)), ', ' order by p.polname)
-       from pg_policy p where p.polrelid = twin),
-    (select count(*) from pg_trigger t where t.tgrelid = twin),
-    (select count(*) from pg_rewrite r where r.ev_class = twin),
-    (select count(*) from pg_constraint o where o.conrelid = twin and o.contype <> 'n'),
-    (select count(*) from pg_index i
-      where i.indrelid = twin and (i.indexprs is not null or i.indpred is not null)))
-    from pg_class c where c.oid = twin
-$$;
-
-create function kalam.run_as_cast(command text) returns void
-  language plpgsql security definer ${system} as $$
-begin
-  execute command;
+  execute format('create function kalam.computed(%s) returns %s language plpgsql %s security definer
+    set search_path = pg_catalog, pg_temp as %L', given::regtype, made::regtype, volatility,
+    -- What is called from here on finds a transaction that is read-only, and nothing makes it
+    -- writable again before the caller's block has ended.
+    format('begin
+      perform set_config(''transaction_read_only'', ''on'', true);
+      return %s;
+    end', value));
+  execute format('revoke execute on function kalam.computed(%s) from public', given::regtype);
+  execute format('alter function kalam.computed(%s) owner to kalam_cast', given::regtype);
 end $$;
 
 create function kalam.follow(rel oid, twin regclass) returns void
-  language plpgsql ${system} as $$
+  language plpgsql ${system} set extra_float_digits = 1 as $$
 declare
   pair record;
 begin
   for pair in
-    select a.attnum as num, a.attisdropped as gone, c.name, c.declared, c.generated, c.expression,
-           t.attname::text as twin_name, t.attisdropped as twin_gone, tc.declared as twin_declared
+    select a.attnum as num, a.attisdropped as gone, c.name, c.type, c.declared, c.generated,
+           c.expression, case when a.atthasmissing then array_to_string(a.attmissingval, '') end as value,
+           t.attname::text as twin_name, t.attisdropped as twin_gone,
+           tc.type as twin_type, tc.declared as twin_declared
       from pg_attribute a
       left join kalam.columns_of(rel) c on c.num = a.attnum
       left join pg_attribute t on t.attrelid = twin and t.attnum = a.attnum + kalam.twin_offset()
@@ -142,9 +135,7 @@ begin
     if pair.name <> pair.twin_name then
       execute format('alter table %s rename column %I to %I', twin, pair.twin_name, pair.name);
     end if;
-    if pair.declared <> pair.twin_declared then
-      perform kalam.retype(twin, pair.name, pair.declared);
-    end if;
+    if pair.declared <> pair.twin_declared then perform kalam.retype(twin, pair); end if;
   end if;
 end $$;
 
@@ -159,7 +150,7 @@ begin
     execute format('alter table %s add column %I %s', twin, name,
       coalesce(pair.declared, 'boolean'));
   else
-    perform kalam.add_with_default(twin, name, pair.declared, pair.expression);
+    perform kalam.add_with_default(twin, pair);
   end if;
   if pair.name = '_deleted' then
     execute format('alter table %s alter column _deleted set default true', twin);
@@ -175,25 +166,40 @@ begin
   return found_one;
 end $$;
 
-create function kalam.add_with_default(twin regclass, name text, declared text, value text)
-  returns void language plpgsql ${system} as $$
-begin
-  perform kalam.run_for_twin(twin, format('alter table %s add column %I %s default %s; '
-    'alter table %1$s alter column %2$I drop default', twin, name, declared, value));
-exception when others then
-  execute format('alter table %s add column %I %s', twin, name, declared);
-end $$;
-
-create function kalam.retype(twin regclass, name text, declared text) returns void
+-- A default that is one value for all rows, as PostgreSQL has noted it with the table's column, is
+-- that for the deleted ones, and nothing is computed. Any other is computed for each row.
+create function kalam.add_with_default(twin regclass, pair record) returns void
   language plpgsql ${system} as $$
 begin
-  perform kalam.run_for_twin(twin, format('alter table %s alter column %I type %s using %2$I::%3$s',
-    twin, name, declared));
-exception when others then
-  perform kalam.run_for_twin(twin, format('
-    update %s set _deleted_rest = coalesce(_deleted_rest, ''{}'')
-      || jsonb_build_object(%L, concat(%I)) where %3$I is not null;
-    alter table %1$s alter column %3$I type %4$s using null', twin, name, name, declared));
+  begin
+    if pair.value is not null then
+      perform kalam.write_computed(null, pair.type, format('%L::%s', pair.value, pair.declared), 'stable');
+    else
+      perform kalam.write_computed(null, pair.type, format('(%s)::%s', pair.expression, pair.declared), 'volatile');
+    end if;
+    execute format('alter table %s add column %I %s default kalam.computed()', twin, pair.name, pair.declared);
+  exception when others then
+    execute format('alter table %s add column %I %s', twin, pair.name, pair.declared);
+    return;
+  end;
+  execute format('alter table %s alter column %I drop default', twin, pair.name);
+  drop function kalam.computed();
+end $$;
+
+create function kalam.retype(twin regclass, pair record) returns void
+  language plpgsql ${system} as $$
+begin
+  begin
+    perform kalam.write_computed(pair.twin_type, pair.type, format('$1::%s', pair.declared), 'volatile');
+    execute format('alter table %s alter column %I type %s using kalam.computed(%2$I)', twin, pair.name, pair.declared);
+  exception when others then
+    execute format('
+      update %s set _deleted_rest = coalesce(_deleted_rest, ''{}'')
+        || jsonb_build_object(%L, concat(%I)) where %3$I is distinct from null;
+      alter table %1$s alter column %3$I type %4$s using null', twin, pair.name, pair.name, pair.declared);
+    return;
+  end;
+  execute format('drop function kalam.computed(%s)', pair.twin_type::regtype);
 end $$;
 `
 }
