@@ -61,6 +61,10 @@ create table kalam.changes (
 grant select, insert, delete on kalam.changes to kalam_sys;
 grant usage on schema kalam to kalam_sys;
 
+-- The last transaction that has logged anything. Unlogged: it writes no WAL.
+create unlogged sequence kalam.logged;
+grant select, update on sequence kalam.logged to kalam_sys;
+
 -- Names this log: cursors of another one, from before a restore, must not be taken for its own.
 create table kalam.log (
   incarnation text not null,

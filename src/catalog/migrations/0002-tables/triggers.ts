@@ -33,7 +33,15 @@ declare
 begin
   execute format('create or replace function %s() returns trigger language plpgsql security definer
     set search_path = pg_catalog, pg_temp %s as %L', name, kalam.text_settings(t.tab),
-    format(E'#variable_conflict use_column\\ndeclare __last record; __scans text;\\nbegin\\n%s\\nreturn null;\\nend', body));
+    format(E'#variable_conflict use_column
+declare
+  __xid bigint := pg_current_xact_id()::text::bigint;
+  __last record;
+  __scans text;
+begin
+%s
+return null;
+end', body));
   execute format('revoke execute on function %s from public', name);
   execute format('alter function %s owner to kalam_sys', name);
 end $$;
@@ -143,15 +151,16 @@ $$;
  * triggers before those of the statement that fired them. So the state that a key is left in may
  * be in the log already when an older one is added. What the log says of it is moved to the end.
  *
- * It asks first whether this transaction has logged anything, which a setting of the transaction tells
- * (a look at the log takes 10 µs), then whether that was since the statement began: the command (cmin) that made a row is older than the one that logged it.
+ * It asks first whether this transaction has logged anything, which a sequence tells that only this
+ * writes (a look at the log takes 10 µs; a setting anybody may clear), then whether that was since the
+ * statement began: the command (cmin) that made a row is older than the one that logged it.
  */
 function ordering(): string {
   return `
 create function kalam.in_order(t kalam.tables, action text, body text) returns text
   language sql stable ${system} as $$
   select case when kalam.key_of(t.tab) is null then body else format(
-    'if current_setting(''kalam.logged'', true) = ''1'' then
+    'if pg_sequence_last_value(''kalam.logged''::regclass) = __xid then
       select c.seq, c.cmin::text::bigint as command into __last
         from kalam.changes c order by c.seq desc limit 1;
       %1$s
@@ -161,7 +170,7 @@ create function kalam.in_order(t kalam.tables, action text, body text) returns t
       if %2$s then %3$s end if;
       perform set_config(''enable_seqscan'', __scans, true);
     else
-      __scans := set_config(''kalam.logged'', ''1'', true);
+      __xid := setval(''kalam.logged''::regclass, __xid);
       %1$s
     end if;', body, kalam.is_overtaken(t, action), kalam.move_latest(t, action)) end
 $$;
