@@ -5,7 +5,7 @@ import { Callers } from './access/callers.js'
 import { openLocalToken, removeLocalToken, type LocalToken } from './access/local-token.js'
 import { bootstrapKey } from './catalog/bootstrap-key.js'
 import { migrate } from './catalog/migrate.js'
-import { forgetOld } from './catalog/retention.js'
+import { Retention } from './catalog/retention.js'
 import { writeSettings } from './catalog/settings-table.js'
 import { TableShapeStore } from './catalog/table-shapes.js'
 import { Users } from './catalog/users.js'
@@ -96,17 +96,14 @@ async function start(
   const token = await localToken(config)
   if (token !== undefined) closers.push(() => token.close())
 
+  const retention = new Retention(queries, {
+    deletedHours: config.tables.deleted_retention_hours,
+    changesHours: config.changes.retention_hours,
+    changesBytes: config.changes.retention_bytes,
+  })
   const upkeep = startUpkeep({
     ...{ queries, log, metrics, settings: config.engine },
-    tasks: [
-      () => forgetOldOutcomes(queries, config),
-      () =>
-        forgetOld(queries, {
-          deletedHours: config.tables.deleted_retention_hours,
-          changesHours: config.changes.retention_hours,
-          changesBytes: config.changes.retention_bytes,
-        }),
-    ],
+    tasks: [() => forgetOldOutcomes(queries, config), () => retention.runOnce()],
   })
   closers.push(() => upkeep.close())
   const database = await buildDatabase({ config, engine, queries, users, token, log, metrics })

@@ -5,9 +5,9 @@
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Config } from '../config/settings.js'
-import { DbError } from '../errors.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import { attemptAll, isStopping } from './attempt-all.js'
 import type { Queries } from './queries.js'
 
 export interface UpkeepOptions {
@@ -64,26 +64,25 @@ export function startUpkeep(options: UpkeepOptions): Upkeep {
   }
 }
 
-function isStopping(error: unknown): boolean {
-  return error instanceof DbError && error.code === 'UNAVAILABLE'
-}
-
 async function tendTables(options: UpkeepOptions, isClosed: () => boolean): Promise<void> {
   const { queries, settings, metrics, tasks = [] } = options
   const { rows } = await queries.query(selectTables, [
     String(settings.vacuum_changes_min),
     String(settings.freeze_age_max),
   ])
-  for (const [table, needsFreeze, isEmpty] of rows) {
+  const vacuums = rows.map(([table, needsFreeze, isEmpty]) => async () => {
     if (isClosed()) return
     // Statistics of an empty table make PostgreSQL scan it for ever after (facts: tables.md 2).
     const what = [needsFreeze === 't' ? 'FREEZE' : '', isEmpty === 't' ? '' : 'ANALYZE']
     const flags = what.filter((flag) => flag !== '').join(', ')
     await queries.query(`VACUUM ${flags === '' ? '' : `(${flags})`} ${table}`)
     metrics.upkeep(needsFreeze === 't' ? 'freeze' : 'vacuum')
+  })
+  const keepYoung = async () => {
+    await queries.query(keepTemplatesYoung)
   }
-  await queries.query(keepTemplatesYoung)
-  for (const task of tasks) await task()
+  // ANALYZE runs what an index computes, which may fail: of that table alone.
+  await attemptAll([...vacuums, keepYoung, ...tasks])
 }
 
 /**

@@ -125,7 +125,7 @@ describe('D8: the log', () => {
     'SELECT shape FROM kalam.tables',
     `SELECT kalam.watch('app.todos')`,
     `SELECT kalam.manage(1, 'user')`,
-    `SELECT kalam.forget_deleted('kalam_deleted.t1', 0, 1)`,
+    `SELECT kalam.forget_deleted('kalam_deleted.t1', 0, 0, 1, 1)`,
     `SELECT kalam.forget_expired('app.todos', 1)`,
     `SELECT kalam.log_shape(1, 1)`,
     `SELECT kalam.log_rights('GRANT')`,

@@ -1,6 +1,7 @@
 /** What is kept long enough goes, and nothing else does. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { forgetOld } from '#src/catalog/retention.js'
+import { Retention } from '#src/catalog/retention.js'
+import type { QueryRunner } from '#src/engine/queries.js'
 import { openTestServer } from '../../support/server.js'
 import { openTableWorld, systemColumns, type TableWorld } from '../../support/tables.js'
 
@@ -11,7 +12,8 @@ beforeAll(async () => {
 afterAll(() => world.close())
 
 const everything = { deletedHours: 0, changesHours: 1_000, changesBytes: 2 ** 30 }
-const forget = (settings = {}) => forgetOld(world.catalog.queries, { ...everything, ...settings })
+const forget = (settings = {}) =>
+  new Retention(world.catalog.queries, { ...everything, ...settings }).runOnce()
 const count = async (from: string) =>
   Number((await world.run('system', `SELECT count(*) FROM ${from}`))[0]?.[0])
 const forgotten = async () =>
@@ -81,6 +83,57 @@ describe('B9: deleted rows', () => {
     await forget({ deletedHours: 1 })
     expect(await count(await twin())).toBe(99)
   })
+})
+
+test('B9: a large twin is read and emptied in pieces, which others’ statements go between', async () => {
+  await world.run(
+    'system',
+    `INSERT INTO ${await twin()} (_deleted_at, id, _user_id)
+       SELECT now() - interval '1 hour' * (g / 30000), g, repeat('u', 40) FROM generate_series(1, 60000) g`,
+  )
+  const pages = await count(`generate_series(1, pg_relation_size('${await twin()}') / 8192)`)
+  const pieces: { readonly page: number; readonly gone: number }[] = []
+  const queries: QueryRunner = {
+    query: async (sql, parameters) => {
+      const answer = await world.catalog.queries.query(sql, parameters)
+      if (sql.includes('forget_deleted'))
+        pieces.push({ page: Number(parameters?.[2]), gone: Number(answer.rows[0]?.[0]) })
+      return answer
+    },
+  }
+  const retention = new Retention(queries, { ...everything, deletedHours: 1 })
+  const round = retention.runOnce()
+  await world.run('alice', 'SELECT 1')
+  expect(pieces.length).toBeLessThan(10)
+  await round
+  expect(await count(await twin())).toBe(29_999)
+  expect(Math.max(...pieces.map(({ gone }) => gone))).toBe(1_000)
+  // 500 pages a piece.
+  expect(new Set(pieces.map(({ page }) => page)).size).toBe(Math.ceil(pages / 500))
+  // From the front again, and nothing to do there.
+  pieces.length = 0
+  await retention.runOnce()
+  expect(pieces.map(({ gone }) => gone)).toEqual(Array(Math.ceil(pages / 500)).fill(0))
+})
+
+test('a trigger that fails keeps its own rows, and no others, from being removed', async () => {
+  await world.run(
+    'admin',
+    `CREATE FUNCTION app.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'never'; END $$;
+     CREATE TRIGGER fail BEFORE DELETE ON app.pings FOR EACH ROW EXECUTE FUNCTION app.fail();
+     CREATE TABLE app.other (id int NOT NULL, ${systemColumns.stream}, PRIMARY KEY (_user_id, id))`,
+  )
+  await world.run(
+    'alice',
+    'INSERT INTO app.pings (id, _expires_at) VALUES (1, now()); INSERT INTO app.other (id, _expires_at) VALUES (1, now())',
+  )
+  await world.run('system', `UPDATE kalam.changes SET at = now() - interval '25 hours'`)
+  await expect(forget({ changesHours: 24 })).rejects.toThrow('never')
+  expect(await count('app.pings')).toBe(1)
+  expect(await count('app.other')).toBe(0)
+  // But for that of the row that went.
+  expect(await count('kalam.changes')).toBe(1)
+  await world.run('admin', 'DROP TABLE app.other; DROP FUNCTION app.fail CASCADE')
 })
 
 describe('D5: the log of changes', () => {

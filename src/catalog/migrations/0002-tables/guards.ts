@@ -334,7 +334,7 @@ create event trigger kalam_start on ddl_command_start execute function kalam.on_
 function closing(): string {
   return `
 alter function kalam.forget_expired(regclass, integer) owner to kalam_reaper;
-alter function kalam.forget_deleted(regclass, bigint, integer) owner to kalam_sys;
+alter function kalam.forget_deleted(regclass, bigint, bigint, bigint, bigint) owner to kalam_sys;
 
 declare
   routine regprocedure;

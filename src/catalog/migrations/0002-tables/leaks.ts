@@ -22,6 +22,9 @@ revoke execute on function pg_catalog.pg_tablespace_location(oid) from public;
 -- The log's triggers note the transaction, and choose how entries are looked up.
 grant execute on function pg_catalog.pg_current_xact_id(), pg_catalog.set_config(text, text, boolean)
   to kalam_sys;
+-- How many pages of a twin there are to sweep.
+grant execute on function pg_catalog.pg_relation_size(regclass), pg_catalog.pg_relation_size(regclass, text)
+  to kalam_sys;
 
 revoke select on pg_catalog.pg_class from public;
 grant select on pg_catalog.pg_class to kalam_admin;

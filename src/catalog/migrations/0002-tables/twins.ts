@@ -22,16 +22,18 @@ begin
   return gone;
 end $$;
 
-create function kalam.forget_deleted(twin regclass, seconds bigint, rows_max integer) returns bigint
+-- Of some pages of a twin, and which page comes after them; null after the last.
+create function kalam.forget_deleted(twin regclass, seconds bigint, page bigint, pages_max bigint,
+    rows_max bigint, out gone bigint, out next_page bigint)
   language plpgsql security definer ${system} as $$
-declare
-  gone bigint;
 begin
   execute format('delete from %1$s where ctid = any (array(
-      select ctid from %1$s where _deleted_at < now() - make_interval(secs => %2$s) limit %3$s))',
-    twin, seconds, rows_max);
+      select ctid from %1$s where ctid >= ''(%2$s,0)'' and ctid < ''(%3$s,0)''
+         and _deleted_at < now() - make_interval(secs => %4$s) limit %5$s))',
+    twin, page, page + pages_max, seconds, rows_max);
   get diagnostics gone = row_count;
-  return gone;
+  next_page := nullif(page + pages_max, greatest(page + pages_max,
+    pg_relation_size(twin) / current_setting('block_size')::bigint));
 end $$;
 `
 }
