@@ -4,6 +4,7 @@ import type { ComposedText } from '../dialect/compose-text.js'
 import type { SqlPlan } from '../dialect/plan.js'
 import type { Engine } from '../engine/engine.js'
 import type { Queries } from '../engine/queries.js'
+import { readQueryTree } from '../engine/query-tree.js'
 import type { RawResult, Scope } from '../engine/statement.js'
 import type { Statements } from '../engine/statements.js'
 import { DbError } from '../errors.js'
@@ -65,6 +66,12 @@ function runnable({ plan, parameters, identity }: SqlStatement, composed: Compos
       const characters = Array.from(text.slice(0, indexOfByte(text, byte))).length
       return composed.toCallerPosition(characters + 1)
     },
+    placed: (error: unknown) => {
+      const position = error instanceof DbError ? error.fields.position : undefined
+      return error instanceof DbError && position !== undefined
+        ? error.with(composed.toCallerPosition(position))
+        : error
+    },
   }
 }
 
@@ -99,13 +106,14 @@ export function liveRunner(options: LiveRunnerOptions): LiveRunner {
     send: Engine['run'],
     reuse: boolean,
   ): Promise<RawResult> => {
-    const { text, parameterCount, encode, identity, searchPath, replyBytesMax } = statement
-    const { timeoutMs, waitMs } = options
-    const scope: Scope = { identity, searchPath, timeoutMs, waitMs, replyBytesMax }
+    const { text, parameterCount, encode } = statement
+    const scope = scopeOf(statement, options)
     return statements.execute({ text, parameterCount, encode, scope, send, reuse })
   }
   return {
     run: (statement) => execute(statement, (unit) => engine.run(unit), statement.once !== true),
+    treeOf: (statement) =>
+      readQueryTree(statement.text, scopeOf(statement, options), (unit) => engine.run(unit)),
     runTogether: async (work) => {
       const session = engine.openSession({ leavesState: false })
       try {
@@ -124,4 +132,11 @@ export function liveRunner(options: LiveRunnerOptions): LiveRunner {
     },
     columnsOf: (columns) => columnTypes.resolve(columns, queries),
   }
+}
+
+function scopeOf(
+  { identity, searchPath, replyBytesMax }: LiveStatement,
+  { timeoutMs, waitMs }: LiveRunnerOptions,
+): Scope {
+  return { identity, searchPath, timeoutMs, waitMs, replyBytesMax }
 }

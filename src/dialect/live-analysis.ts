@@ -1,6 +1,6 @@
 /**
- * What a query that is to be live reads and calls, and whether single changes of its one table
- * tell what happens to its result. Pure: names are as written, the catalog is asked by `live`.
+ * What the text of a query that is to be live tells: the tables that it names, and whether single
+ * changes of its one table tell what happens to its result. What names mean is asked by `live`.
  */
 import type { Node, RangeVar, SelectStmt } from 'libpg-query'
 import {
@@ -12,15 +12,12 @@ import {
   type Predicate,
 } from './live-predicate.js'
 import { liveRefusal, type LiveRefusal } from './live-refusal.js'
-import { fieldsOf, stringsOf, type Fields } from './syntax-tree.js'
+import { fieldsOf, type Fields } from './syntax-tree.js'
 
 export interface LiveAnalysis {
   readonly kind: 'analysed'
   /** Tables and views in it, each as often as it is named; CTEs are not among them. */
   readonly relations: readonly RelationUse[]
-  readonly calls: readonly FunctionCall[]
-  /** Its answer depends on who asks: `current_user`. */
-  readonly usesIdentity: boolean
   /** Its rows have an order: ORDER BY at the top. */
   readonly ordered: boolean
   /** Equalities that every row of its result fulfils. */
@@ -34,13 +31,6 @@ export interface RelationUse {
   readonly name: string
   /** What columns are qualified with: the alias, else the name. */
   readonly alias: string
-  readonly byte: number | undefined
-}
-
-export interface FunctionCall {
-  readonly schema: string | undefined
-  readonly name: string
-  readonly argumentCount: number
   readonly byte: number | undefined
 }
 
@@ -69,12 +59,12 @@ export function analyseLive(root: Node): LiveAnalysis | LiveRefusal {
   if (select === undefined) return liveRefusal('only a SELECT can be live')
   const found = surveyLive(root)
   if (found.refusal !== undefined) return found.refusal
-  const { relations, calls, usesIdentity, isCompound } = found
+  const { relations, isCompound } = found
   const predicate = select.whereClause && readPredicate(select.whereClause)
   const isPlain = !isCompound && select.withClause === undefined && isSimple(select)
   return {
     kind: 'analysed',
-    ...{ relations, calls, usesIdentity },
+    relations,
     ordered: select.sortClause !== undefined,
     conditions: isPlain && predicate !== undefined ? conditionsOf(predicate) : [],
     single: isPlain ? singleTable(select, relations, predicate) : undefined,
@@ -131,8 +121,6 @@ function isStar(node: Node | undefined): boolean {
 
 interface LiveSurvey {
   readonly relations: RelationUse[]
-  readonly calls: FunctionCall[]
-  usesIdentity: boolean
   /** A row of its result may come of several rows of a table. */
   isCompound: boolean
   refusal: LiveRefusal | undefined
@@ -149,8 +137,7 @@ interface Visit {
 /** Not recursive: trees are as deep as a caller's expression is long. */
 function surveyLive(root: Node): LiveSurvey {
   const survey: LiveSurvey = {
-    ...{ relations: [], calls: [], usesIdentity: false, isCompound: false },
-    refusal: undefined,
+    ...{ relations: [], isCompound: false, refusal: undefined },
   }
   const pending: Visit[] = [{ value: root, visible: new Set() }]
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
@@ -210,16 +197,6 @@ function note(key: string, value: object, visible: Visible, survey: LiveSurvey):
     case 'RangeVar':
       noteRelation(value, visible, survey)
       break
-    case 'FuncCall':
-      survey.calls.push(functionCall(value))
-      noteClock(value, survey)
-      break
-    case 'SQLValueFunction':
-      noteValueFunction(value, survey)
-      break
-    case 'TypeCast':
-      noteCast(value, survey)
-      break
     case 'SubLink':
     case 'RangeSubselect':
     // The two aggregates with a syntax of their own.
@@ -250,56 +227,4 @@ function noteRelation(table: RangeVar, visible: Visible, survey: LiveSurvey): vo
     return
   }
   survey.relations.push({ schema, name, alias: table.alias?.aliasname ?? name, byte })
-}
-
-function functionCall({ funcname, args, location }: Fields<'FuncCall'>): FunctionCall {
-  const names = stringsOf(funcname)
-  return {
-    schema: names.length > 1 ? names.at(-2) : undefined,
-    name: names.at(-1) ?? '',
-    argumentCount: args?.length ?? 0,
-    byte: location,
-  }
-}
-
-const clockFunctions = new Set([
-  ...['now', 'transaction_timestamp', 'statement_timestamp', 'clock_timestamp', 'timeofday'],
-])
-
-function noteClock(call: Fields<'FuncCall'>, survey: LiveSurvey): void {
-  const { schema, name, argumentCount } = functionCall(call)
-  if (schema !== undefined && schema !== 'pg_catalog') return
-  // age(timestamp) counts from today.
-  const isClock = clockFunctions.has(name) || (name === 'age' && argumentCount === 1)
-  if (isClock) survey.refusal ??= clockRefusal(`${name}()`, call.location)
-}
-
-const identityFunctions = /^SVFOP_(?:CURRENT_ROLE|CURRENT_USER|USER|SESSION_USER)$/
-const clockValues = /^SVFOP_(?:CURRENT_DATE|CURRENT_TIME|LOCALTIME)/
-
-function noteValueFunction({ op, location }: Fields<'SQLValueFunction'>, survey: LiveSurvey): void {
-  if (op === undefined) return
-  if (identityFunctions.test(op)) survey.usesIdentity = true
-  if (!clockValues.test(op)) return
-  const name = op.slice('SVFOP_'.length).replace(/_N$/, '')
-  survey.refusal ??= clockRefusal(name, location)
-}
-
-const clockWords = /^\s*(?:now|today|tomorrow|yesterday)\b/i
-const timeTypes = /^(?:date|time|timetz|timestamp|timestamptz)$/
-
-/** `'now'::timestamptz` and its like. */
-function noteCast({ arg, typeName, location }: Fields<'TypeCast'>, survey: LiveSurvey): void {
-  const text = fieldsOf(arg, 'A_Const')?.sval?.sval ?? ''
-  const type = stringsOf(typeName?.names).at(-1) ?? ''
-  if (timeTypes.test(type) && clockWords.test(text))
-    survey.refusal ??= clockRefusal(`'${text.trim()}'`, location)
-}
-
-function clockRefusal(name: string, byte: number | undefined): LiveRefusal {
-  return liveRefusal(
-    `${name} cannot be live: its answer changes with the clock, which no change tells of`,
-    byte,
-    'Pass the time as a parameter, and subscribe again when it has to move.',
-  )
 }

@@ -1,32 +1,42 @@
 /**
- * From the names in a live query to tables: what it depends on, whether single changes can be
- * followed, and what it may not contain. Done once for equal queries of one role.
+ * From what PostgreSQL says that a query means to what it depends on: tables, also those behind
+ * views, policies and functions; whether single changes can be followed; what it may not contain.
+ * Done once for equal queries of one role.
  */
-import type {
-  FunctionCall,
-  LiveAnalysis,
-  RelationUse,
-  SingleTable,
-} from '../dialect/live-analysis.js'
+import type { LiveAnalysis, RelationUse, SingleTable } from '../dialect/live-analysis.js'
 import type { Condition } from '../dialect/live-predicate.js'
 import type { LiveRefusal } from '../dialect/live-refusal.js'
 import { liveRefusal } from '../dialect/live-refusal.js'
 import { isReservedSchema } from '../dialect/target-schemas.js'
 import { DbError } from '../errors.js'
+import { clockWordAt, isTimeType } from './clock-words.js'
 import { followPlan, type FollowPlan } from './follow-plan.js'
-import type { KnownFunction, LoggedTable, Lookup, Relation, TableCatalog } from './table-catalog.js'
+import {
+  keywords,
+  relianceOf,
+  relianceOfKeyword,
+  settledExtensions,
+  type Reliance,
+} from './known-functions.js'
+import { objectKey, type KnownFunction, type QueryObject } from './query-objects.js'
+import type { TreeFacts, TreeRelation } from './read-tree.js'
+import type { LoggedTable, Relation, TableCatalog } from './table-catalog.js'
 
 export interface BoundQuery {
   /** Undefined: it is re-evaluated. */
   readonly follow: FollowPlan | undefined
   readonly dependencies: readonly Dependency[]
-  /** Its answer depends on who asks, not only on their rights. */
+  /** Its answer may depend on who asks, not only on their rights. */
   readonly perUser: boolean
   readonly ordered: boolean
   /** Of rows that are rows of one table: the table's key without `_user_id`; else none. */
   readonly key: readonly string[]
   readonly single: SingleTable | undefined
   readonly singleRelation: Relation | undefined
+  /** Another text once something that was made and that it uses (a function, a type) is another. */
+  readonly meaning: string
+  /** It uses more that was made than its tables and the types of their columns. */
+  readonly usesMade: boolean
 }
 
 /** A table whose changes may change the result. */
@@ -41,178 +51,288 @@ export interface Dependency {
 
 export interface BindOptions {
   readonly catalog: TableCatalog
-  readonly lookup: Lookup
-  /** Analyses the query of a view. */
-  readonly analyse: (sql: string) => LiveAnalysis | LiveRefusal
+  readonly facts: TreeFacts
+  /** The text that the tree is of. */
+  readonly text: string
 }
 
-/** Errors, as a value: why it cannot be live. Throws what PostgreSQL would: no such table. */
+/** Errors, as a value: why it cannot be live. Plain tables that it reads are logged from then on. */
 export async function bindQuery(
   analysis: LiveAnalysis,
-  options: BindOptions,
+  { catalog, facts, text }: BindOptions,
 ): Promise<BoundQuery | LiveRefusal> {
-  const binding = new Binding(options)
-  const refusal = await binding.read(analysis)
-  return refusal ?? binding.finish(analysis)
+  const objects = await catalog.objects(facts)
+  const oids = [...objects.values()].flatMap(({ kind, oid }) => (kind === 'c' ? [oid] : []))
+  const relations = await catalog.relations(oids)
+  const reading = new Reading({ analysis, facts, text, objects, relations })
+  const refusal = reading.refusal()
+  if (refusal !== undefined) return refusal
+  for (const [oid, relation] of relations)
+    if (relation.relkind === 'r' && relation.logged === undefined)
+      relations.set(oid, await watch(catalog, relation))
+  return reading.bound()
 }
 
-/** Views of views, and so on: deeper than PostgreSQL's own would be of use. */
-const viewDepthMax = 32
+async function watch(catalog: TableCatalog, relation: Relation): Promise<Relation> {
+  await catalog.watch(relation)
+  const watched = (await catalog.relations([relation.oid])).get(relation.oid)
+  if (watched?.logged !== undefined) return watched
+  // It was dropped in this very moment; as PostgreSQL says it.
+  const message = `relation "${relation.schema}.${relation.name}" does not exist`
+  throw new DbError('QUERY_REJECTED', message, { sqlState: '42P01' })
+}
 
-class Binding {
-  readonly #options: BindOptions
-  readonly #dependencies: Dependency[] = []
-  readonly #relations: { readonly use: RelationUse; readonly relation: Relation }[] = []
-  #perUser = false
-  #onlyScalar = true
+interface Parts {
+  readonly analysis: LiveAnalysis
+  readonly facts: TreeFacts
+  readonly text: string
+  readonly objects: ReadonlyMap<string, QueryObject>
+  readonly relations: ReadonlyMap<number, Relation>
+}
 
-  constructor(options: BindOptions) {
-    this.#options = options
+/** An object on the way from the query, and what led to it. */
+interface Visit {
+  readonly key: string
+  /** `view app.v: `, or nothing. */
+  readonly within: string
+  readonly byte: number | undefined
+}
+
+class Reading {
+  readonly #parts: Parts
+  readonly #reliances = new Set<Reliance>()
+  /** Its own doing is hidden in a text: it may ask who calls. */
+  #usesOpaque = false
+
+  constructor(parts: Parts) {
+    this.#parts = parts
   }
 
-  async read(analysis: LiveAnalysis): Promise<LiveRefusal | undefined> {
-    const { lookup } = this.#options
-    if (analysis.usesIdentity) this.#perUser = true
-    // An operator, a cast or `row.function` calls one without naming it, and it may ask who calls.
-    if (await this.#options.catalog.hasOwnFunctions()) this.#perUser = true
-    for (const call of analysis.calls) {
-      const refusal = await this.#readCall(call, lookup)
+  /** Undefined if it can be live. */
+  refusal(): LiveRefusal | undefined {
+    const { objects } = this.#parts
+    const pending: Visit[] = this.#roots()
+    const seen = new Set<string>()
+    for (const { key, within, byte } of pending) {
+      const object = objects.get(key)
+      if (object === undefined || seen.has(key)) continue
+      seen.add(key)
+      const refusal = this.#refusalOf(object, { within, byte })
       if (refusal !== undefined) return refusal
+      const inside = isNamed(object) ? `${within}${object.title}: ` : within
+      for (const next of object.leadsTo) pending.push({ key: next, within: inside, byte })
     }
-    for (const use of analysis.relations) {
-      const relation = await this.#options.catalog.relation(use, lookup)
-      if (relation === undefined) throw noSuchTable(use)
-      this.#relations.push({ use, relation })
-      const conditions = conditionsFor(use, analysis)
-      const refusal = await this.#readRelation(relation, { byte: use.byte, conditions, depth: 0 })
-      if (refusal !== undefined) return refusal
-    }
-    return undefined
+    return this.#clockConstant()
   }
 
-  finish(analysis: LiveAnalysis): BoundQuery {
-    const [first] = this.#relations
-    const single = analysis.single !== undefined && first?.relation.relkind === 'r'
-    const relation = single ? first.relation : undefined
+  bound(): BoundQuery {
+    const { analysis, facts, relations, objects } = this.#parts
+    const dependencies = this.#dependencies()
+    const [first] = facts.relations
+    const named = first && relations.get(first.oid)
+    const isOne = analysis.single !== undefined && facts.relations.length === 1
+    const relation = isOne && named?.relkind === 'r' ? named : undefined
+    const { single, ordered } = analysis
+    const isFollowed = relation !== undefined && single !== undefined && this.#canFollow()
+    const isExact = !this.#usesMadeOperators()
     return {
-      follow:
-        relation !== undefined && analysis.single !== undefined && this.#onlyScalar
-          ? followPlan(analysis.single, relation)
-          : undefined,
-      dependencies: this.#dependencies,
-      perUser: this.#perUser,
-      ordered: analysis.ordered,
-      key: this.#onlyScalar && relation !== undefined ? keyOf(relation) : [],
-      single: analysis.single,
-      singleRelation: relation,
+      follow: isFollowed ? followPlan(single, relation, { isExact }) : undefined,
+      dependencies,
+      perUser: this.#isPerUser(dependencies),
+      ...{ ordered, single, singleRelation: relation },
+      key: !facts.regroups && relation !== undefined ? keyOf(relation) : [],
+      meaning: meaningOf(objects),
+      usesMade: [...objects.values()].some((object) => isMade(object, objects)),
     }
   }
 
-  async #readCall(call: FunctionCall, lookup: Lookup): Promise<LiveRefusal | undefined> {
-    const candidates = await this.#options.catalog.functions(call, lookup)
-    for (const candidate of candidates) {
-      const reason = whyNotLive(candidate)
-      if (reason !== undefined)
-        return liveRefusal(`${call.name}() cannot be live: ${reason}`, call.byte)
-      if (isIdentity(candidate)) this.#perUser = true
-      if (!candidate.isScalar) this.#onlyScalar = false
+  /** Tables first, whose refusals say most. */
+  #roots(): Visit[] {
+    const { facts } = this.#parts
+    const of = (kind: QueryObject['kind'], oid: number, byte?: number): Visit => ({
+      key: objectKey({ kind, oid }),
+      ...{ within: '', byte },
+    })
+    return [
+      ...facts.relations.map((relation) => of('c', relation.oid, this.#useOf(relation)?.byte)),
+      ...facts.calls.map(({ functionOid, byte }) => of('f', functionOid, byte)),
+      ...facts.keywords.map(({ number, byte }) => of('k', number, byte)),
+      ...facts.objects.flatMap((oid) => [of('f', oid), of('o', oid), of('t', oid)]),
+      ...facts.values.map((oid) => of('v', oid)),
+    ]
+  }
+
+  #refusalOf(
+    object: QueryObject,
+    { within, byte }: Pick<Visit, 'within' | 'byte'>,
+  ): LiveRefusal | undefined {
+    if (object.kind === 'c') {
+      const relation = this.#parts.relations.get(object.oid)
+      const reason = relation && whyNotWatched(relation)
+      const name = `${relation?.schema}.${relation?.name}`
+      if (reason === undefined) return undefined
+      return liveRefusal(`${within}${name} cannot be live: ${reason}`, byte)
     }
-    // Of a type, perhaps, or one that PostgreSQL will say does not exist.
-    if (candidates.length === 0) this.#onlyScalar = false
+    if (object.kind === 'k') {
+      const title = keywords[object.oid] ?? 'a keyword'
+      return this.#rely(relianceOfKeyword(object.oid), `${within}${title}`, byte)
+    }
+    if (object.function === undefined) return undefined
+    const title = `${within}${object.title}`
+    const reason = whyNotLive(object.function)
+    if (reason !== undefined)
+      return liveRefusal(`${title} cannot be live: ${reason.why}`, byte, reason.hint)
+    if (object.function.isOwn && !object.function.isTransparent) this.#usesOpaque = true
+    return this.#rely(relianceOfFunction(object.function), title, byte)
+  }
+
+  #rely(reliance: Reliance, title: string, byte: number | undefined): LiveRefusal | undefined {
+    if (reliance === 'clock') return clockRefusal(title, byte)
+    if (reliance === 'server')
+      return liveRefusal(`${title} cannot be live: it may tell of what changes unseen`, byte)
+    this.#reliances.add(reliance)
     return undefined
   }
 
-  async #readRelation(
-    relation: Relation,
-    at: {
-      readonly byte: number | undefined
-      readonly conditions: readonly Condition[]
-      readonly depth: number
-    },
-  ): Promise<LiveRefusal | undefined> {
-    const reason = whyNotWatched(relation)
-    if (reason !== undefined) {
-      const name = `${relation.schema}.${relation.name}`
-      return liveRefusal(`${name} cannot be live: ${reason}`, at.byte)
-    }
-    if (relation.hasRowSecurity) this.#perUser = true
-    if (relation.relkind === 'v') return this.#readView(relation, at)
-    const table = relation.logged ?? (await this.#watch(relation))
-    const perOwner = table.kind === 'user' || table.kind === 'stream'
-    if (perOwner) this.#perUser = true
-    this.#dependencies.push({ table, relation, perOwner, conditions: at.conditions })
-    return undefined
-  }
-
-  async #readView(
-    view: Relation,
-    at: { readonly byte: number | undefined; readonly depth: number },
-  ): Promise<LiveRefusal | undefined> {
-    if (at.depth >= viewDepthMax) return liveRefusal('views nest too deeply to be live', at.byte)
-    const analysis = this.#options.analyse(view.definition)
-    if (analysis.kind === 'refused') return inView(view, analysis, at.byte)
-    if (analysis.usesIdentity) this.#perUser = true
-    // PostgreSQL writes a view's names so that they are found from pg_catalog alone.
-    const lookup = { ...this.#options.lookup, schemas: ['pg_catalog'] }
-    for (const call of analysis.calls) {
-      const refusal = await this.#readCall(call, lookup)
-      if (refusal !== undefined) return inView(view, refusal, at.byte)
-    }
-    for (const use of analysis.relations) {
-      // Whoever made the view could reach it; the caller need not.
-      const relation = await this.#options.catalog.relation(use, { ...lookup, roleOid: systemRole })
-      if (relation === undefined) throw noSuchTable(use)
-      const inner = { byte: at.byte, conditions: [], depth: at.depth + 1 }
-      const refusal = await this.#readRelation(relation, inner)
-      if (refusal !== undefined) return refusal
+  /** `'now'` as a time: PostgreSQL reads it once, when it reads the query. */
+  #clockConstant(): LiveRefusal | undefined {
+    const { facts, text, objects } = this.#parts
+    for (const { typeOid, byte } of facts.constants) {
+      const word = clockWordAt(text, byte)
+      const type = objects.get(objectKey({ kind: 't', oid: typeOid }))
+      if (word !== undefined && isTimeType(typeOid, type?.typtype))
+        return clockRefusal(`'${word}'`, byte)
     }
     return undefined
   }
 
-  async #watch(relation: Relation): Promise<LoggedTable> {
-    const { catalog, lookup } = this.#options
-    await catalog.watch(relation)
-    const { schema, name } = relation
-    const use = { schema, name, alias: name, byte: undefined }
-    const watched = await catalog.relation(use, { ...lookup, roleOid: systemRole })
-    if (watched?.logged === undefined) throw noSuchTable(use)
-    // What was read before it was watched is what it is now, but for the log.
-    Object.assign(relation, { logged: watched.logged })
-    return watched.logged
+  #dependencies(): readonly Dependency[] {
+    const { facts, relations, objects } = this.#parts
+    const named = facts.relations.map((use) => ({ use, oid: use.oid }))
+    const behind = [...objects.values()]
+      .flatMap(({ leadsTo }) => leadsTo)
+      .flatMap((key) => objects.get(key) ?? [])
+    const unnamed = new Set(behind.flatMap(({ kind, oid }) => (kind === 'c' ? [oid] : [])))
+    return [...named, ...[...unnamed].map((oid) => ({ use: undefined, oid }))].flatMap(
+      ({ use, oid }) => {
+        const relation = relations.get(oid)
+        const table = relation?.logged
+        if (relation === undefined || table === undefined) return []
+        const perOwner = table.kind === 'user' || table.kind === 'stream'
+        const conditions = use === undefined ? [] : this.#conditionsFor(use)
+        return [{ table, relation, perOwner, conditions }]
+      },
+    )
+  }
+
+  /** Of the name that the text gives it: those that qualify with it, or nothing where it is the only one. */
+  #conditionsFor(relation: TreeRelation): readonly Condition[] {
+    const { analysis, facts } = this.#parts
+    const use = this.#useOf(relation)
+    if (use === undefined || this.#usesMadeOperators()) return []
+    const isOnly = facts.relations.length === 1
+    return analysis.conditions.filter(({ column }) =>
+      column.qualifier === undefined ? isOnly : column.qualifier === use.alias,
+    )
+  }
+
+  /** Where the text names it; undefined where two go by one name. */
+  #useOf({ alias }: TreeRelation): RelationUse | undefined {
+    const { analysis, facts } = this.#parts
+    const uses = analysis.relations.filter((use) => use.alias === alias)
+    const [use, another] = uses
+    const isOne = facts.relations.filter((each) => each.alias === alias).length === 1
+    return isOne && another === undefined ? use : undefined
+  }
+
+  #usesMadeOperators(): boolean {
+    const { facts, objects } = this.#parts
+    return facts.objects.some((oid) => objects.has(objectKey({ kind: 'o', oid })))
+  }
+
+  /** Whether nothing but changes of its table's rows can change its own. */
+  #canFollow(): boolean {
+    const { facts, relations } = this.#parts
+    const namesOfCatalog = [...facts.typeOids].some((oid) => catalogTypes.has(oid))
+    return (
+      !facts.regroups && relations.size === 1 && !namesOfCatalog && !this.#reliances.has('catalog')
+    )
+  }
+
+  #isPerUser(dependencies: readonly Dependency[]): boolean {
+    const { relations } = this.#parts
+    return (
+      this.#usesOpaque ||
+      this.#reliances.has('caller') ||
+      dependencies.some(({ perOwner }) => perOwner) ||
+      [...relations.values()].some(({ hasRowSecurity }) => hasRowSecurity)
+    )
   }
 }
 
-/** The bootstrap superuser. */
-const systemRole = 10
+/** Text of values of regclass and its like is a name, which may be changed. */
+const catalogTypes: ReadonlySet<number> = new Set([
+  24, 2202, 2203, 2204, 2205, 2206, 4096, 4089, 4191,
+])
+
+/** A table is not worth naming on the way to its policy, which is named with it. */
+function isNamed({ kind, title }: QueryObject): boolean {
+  return kind !== 'c' || title.startsWith('view ')
+}
 
 function keyOf(relation: Relation): readonly string[] {
   return relation.key.filter((name) => name !== '_user_id' || relation.logged?.kind === 'plain')
 }
 
-/** Those that name the table's alias, or nothing where it is the only one. */
-function conditionsFor(use: RelationUse, analysis: LiveAnalysis): readonly Condition[] {
-  const isOnly = analysis.relations.length === 1
-  const namesakes = analysis.relations.filter(({ alias }) => alias === use.alias)
-  if (namesakes.length > 1) return []
-  return analysis.conditions.filter(({ column }) =>
-    column.qualifier === undefined ? isOnly : column.qualifier === use.alias,
+function meaningOf(objects: ReadonlyMap<string, QueryObject>): string {
+  const texts = [...objects].flatMap(([key, { meaning }]) =>
+    meaning === '' ? [] : [`${key}=${meaning}`],
   )
+  return texts.sort().join(' ')
 }
 
-function whyNotLive({ schema, name, volatility }: KnownFunction): string | undefined {
-  if (volatility === 'v') return 'it may give another answer each time'
-  if (schema === 'kalam') return undefined
-  if (schema !== 'pg_catalog')
-    return volatility === 'i'
-      ? undefined
-      : 'only IMMUTABLE ones of the functions that admins make can'
-  return volatility === 's' && /^(?:pg_(?!typeof$|size_|column_)|txid_)/.test(name)
-    ? 'it tells of the server, whose changes nothing tells of'
+/** Types of a table's columns are part of the table's version. */
+function isMade(
+  { kind, oid, meaning, function: called }: QueryObject,
+  objects: ReadonlyMap<string, QueryObject>,
+): boolean {
+  if (meaning === '' || kind === 'c' || kind === 'v') return false
+  if (kind === 'f') return called?.isOwn === true
+  return kind !== 't' || !objects.has(objectKey({ kind: 'v', oid }))
+}
+
+function relianceOfFunction({ schema, name, volatility, ...more }: KnownFunction): Reliance {
+  if (schema === 'kalam') return 'caller'
+  if (volatility !== 's' || more.isOwn || more.extension !== undefined) return 'nothing'
+  return relianceOf(name, more.argumentCount)
+}
+
+interface Reason {
+  readonly why: string
+  readonly hint?: string
+}
+
+function whyNotLive(called: KnownFunction): Reason | undefined {
+  const { schema, name, volatility, extension, isOwn, isTransparent, argumentCount } = called
+  const isClock = schema === 'pg_catalog' && relianceOf(name, argumentCount) === 'clock'
+  if (volatility === 'v' && !isClock) return { why: 'it may give another answer each time' }
+  if (volatility !== 's' || isTransparent) return undefined
+  if (extension !== undefined)
+    return settledExtensions.has(extension) ? undefined : { why: 'it may read any table' }
+  return isOwn
+    ? {
+        why: 'it is STABLE, and what its text reads is not known',
+        hint: 'Write its body as RETURN … or BEGIN ATOMIC … END, or make it IMMUTABLE if it reads nothing.',
+      }
     : undefined
 }
 
-function isIdentity({ schema, name }: KnownFunction): boolean {
-  return schema === 'kalam' || (schema === 'pg_catalog' && name === 'current_setting')
+function clockRefusal(title: string, byte: number | undefined): LiveRefusal {
+  return liveRefusal(
+    `${title} cannot be live: its answer changes with the clock, which no change tells of`,
+    byte,
+    'Pass the time as a parameter, and subscribe again when it has to move.',
+  )
 }
 
 function whyNotWatched(relation: Relation): string | undefined {
@@ -225,15 +345,4 @@ function whyNotWatched(relation: Relation): string | undefined {
     return 'changes of partitions and children are not logged'
   if (relkind !== 'r' && relkind !== 'v') return 'it is no table'
   return undefined
-}
-
-function inView(view: Relation, refusal: LiveRefusal, byte: number | undefined): LiveRefusal {
-  const message = `view ${view.schema}.${view.name}: ${refusal.message}`
-  return { ...refusal, message, byte }
-}
-
-/** As PostgreSQL says it. */
-function noSuchTable({ schema, name }: RelationUse): DbError {
-  const full = schema === undefined ? name : `${schema}.${name}`
-  return new DbError('QUERY_REJECTED', `relation "${full}" does not exist`, { sqlState: '42P01' })
 }

@@ -19,6 +19,8 @@ export interface FollowPlan {
   readonly places: TablePlaces
   /** Where each column of the result is in an image; undefined if PostgreSQL has to compute one. */
   readonly targets: readonly number[] | undefined
+  /** Its operators are PostgreSQL's own: what they mean is known here. */
+  readonly isExact: boolean
 }
 
 /** Places in an image; the system's columns have places of their own. */
@@ -31,7 +33,11 @@ export interface TablePlaces {
 export const systemPlace = { owner: -1, deleted: -2 } as const
 
 /** Undefined if changes of the table do not tell what happens to the result. */
-export function followPlan(single: SingleTable, relation: Relation): FollowPlan | undefined {
+export function followPlan(
+  single: SingleTable,
+  relation: Relation,
+  { isExact }: Pick<FollowPlan, 'isExact'>,
+): FollowPlan | undefined {
   const { logged } = relation
   if (logged === undefined || logged.isTwin || !single.followable) return undefined
   if (relation.key.length === 0 || hidesRows(relation)) return undefined
@@ -44,6 +50,7 @@ export function followPlan(single: SingleTable, relation: Relation): FollowPlan 
     single,
     places,
     targets: targetPlaces(single, places),
+    isExact,
   }
 }
 
@@ -54,6 +61,7 @@ export function decideOf(
 ): Decide | undefined {
   const { where } = plan.single
   if (where === undefined) return () => true
+  if (!plan.isExact) return undefined
   return compilePredicate(where, {
     column: (term) => columnPlace(plan.places, term.name),
     parameter: parameters,

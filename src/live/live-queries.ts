@@ -18,6 +18,7 @@ import type { LiveAnalysis } from '../dialect/live-analysis.js'
 import type { LiveRefusal } from '../dialect/live-refusal.js'
 import { normalisedText } from '../dialect/live-text.js'
 import type { Engine } from '../engine/engine.js'
+import type { QueryTree } from '../engine/query-tree.js'
 import { DbError, assert } from '../errors.js'
 import { bindQuery, type BoundQuery } from './bind-query.js'
 import { EvaluatedGroup } from './evaluated-group.js'
@@ -29,12 +30,14 @@ import type { LiveRequest } from './live-request.js'
 import type { LiveRooms } from './live-rooms.js'
 import { LiveWatch } from './live-watch.js'
 import { PredicateIndex } from './predicate-index.js'
+import { readTree } from './read-tree.js'
 import { isPassing, retryMs } from './snapshot.js'
 import { callerKey, type TableCatalog } from './table-catalog.js'
 
 export interface LiveQueriesOptions extends Omit<LiveRooms, 'cursor' | 'held'> {
   readonly engine: Pick<Engine, 'onCommit'>
   readonly catalog: TableCatalog
+  /** What the text tells by itself. */
   readonly analyse: (sql: string) => LiveAnalysis | LiveRefusal
   /** A name that nobody guesses. */
   readonly newId: () => string
@@ -66,6 +69,9 @@ export interface LiveFigures {
 }
 
 type Group = FollowGroup | EvaluatedGroup
+
+/** Longest tree of a query in bytes: some 200 for each constant and column in it. */
+const treeBytesMax = 32 * 1024 * 1024
 
 /** Changes after which a cursor moves even if none of them concerned its query: retention comes after. */
 const progressEvery = 10_000
@@ -206,7 +212,7 @@ export class LiveQueries {
     if (watch.isClosed) return
     const group = this.#groupFor(request, query)
     this.#groupOf.set(watch, group)
-    if (group.entries.length === 0) await this.#enterIndex(group)
+    if (group.entries.length === 0) this.#enterIndex(group)
     if (group.mode === 'follow') {
       await group.add(watch, resumable(group.query.bound, resumption))
     } else await group.add(watch, resumption.from === undefined ? resumption.reset : 'EVALUATED')
@@ -229,8 +235,12 @@ export class LiveQueries {
     const { analyse, catalog } = this.#options
     const analysis = analyse(request.text)
     if (analysis.kind === 'refused') throw refused(analysis, request)
-    const lookup = { schemas: request.schemas, roleOid: request.identity.roleOid }
-    const bound = await bindQuery(analysis, { catalog, lookup, analyse })
+    const tree = await this.#treeOf(request)
+    const bound = await bindQuery(analysis, {
+      catalog,
+      facts: readTree(tree.text),
+      text: request.text,
+    })
     if ('kind' in bound) throw refused(bound, request)
     const follow = await this.#followable(bound, request)
     const mode = follow ? 'follow' : 'evaluated'
@@ -240,7 +250,17 @@ export class LiveQueries {
       mode,
       groups: 0,
       shape: undefined,
-      typeOids: undefined,
+      typeOids: tree.parameterTypes,
+    }
+  }
+
+  async #treeOf(request: LiveRequest): Promise<QueryTree> {
+    const { text, parameterCount, encode, identity, searchPath } = request
+    const statement = { text, parameterCount, encode, identity, searchPath }
+    try {
+      return await this.#options.runner.treeOf({ ...statement, replyBytesMax: treeBytesMax })
+    } catch (cause) {
+      throw request.placed(cause)
     }
   }
 
@@ -290,27 +310,19 @@ export class LiveQueries {
     })
   }
 
-  async #enterIndex(group: Group): Promise<void> {
-    const { query, request } = group
-    query.typeOids ??= request.parameterCount === 0 ? [] : await this.#probe(request)
-    if (group.entries.length > 0) return
+  #enterIndex(group: Group): void {
+    const { query } = group
     for (const entry of group.prepare(query.typeOids)) this.#index.add(entry, group)
   }
 
-  /** Runs the query for its rights, not its rows. Answers the types of its parameters. */
-  async #probe(request: LiveRequest): Promise<readonly number[]> {
-    let types: readonly number[] = []
+  /** Runs the query for its rights, not its rows. */
+  async #probe(request: LiveRequest): Promise<void> {
     const { text, parameterCount, encode, identity, searchPath } = request
     await this.#options.runner.run({
       text: `select from (\n${text}\n) "kalam q" limit 0`,
-      parameterCount,
-      encode: (typeOids) => {
-        types = typeOids
-        return encode(typeOids)
-      },
-      ...{ identity, searchPath, replyBytesMax: this.#options.settings.pieceBytes },
+      ...{ parameterCount, encode, identity, searchPath },
+      replyBytesMax: this.#options.settings.pieceBytes,
     })
-    return types
   }
 
   #remove(watch: LiveWatch): void {
@@ -540,9 +552,10 @@ function meansTheSame(before: BoundQuery, after: BoundQuery): boolean {
   return JSON.stringify(meaning(before)) === JSON.stringify(meaning(after))
 }
 
-function meaning({ follow, dependencies, perUser }: BoundQuery): unknown {
+/** What an evaluated query uses may do something else: it is run again, which tells the difference. */
+function meaning({ follow, dependencies, perUser, meaning }: BoundQuery): unknown {
   const tables = dependencies.map(({ table }) => [table.id, table.version])
-  return [follow !== undefined, perUser, tables]
+  return [follow === undefined ? 'evaluated' : meaning, perUser, tables]
 }
 
 function refused(refusal: LiveRefusal, request: LiveRequest): DbError {

@@ -14,8 +14,8 @@ export interface LiveQuery {
   readonly mode: LiveMode
   /** Groups that use it: without any it is forgotten. */
   groups: number
-  /** Of the parameters; undefined until PostgreSQL has told. */
-  typeOids: readonly number[] | undefined
+  /** Of the parameters. */
+  readonly typeOids: readonly number[]
   /** Of columns as PostgreSQL last gave them. */
   shape: { readonly columns: readonly Column[]; readonly result: ResultShape } | undefined
 }

@@ -1,6 +1,7 @@
 import type { Sequence } from '../changes/sequence.js'
 import type { Identity } from '../engine/engine.js'
 import type { TextValue } from '../engine/frontend-messages.js'
+import type { QueryTree } from '../engine/query-tree.js'
 import type { RawResult } from '../engine/statement.js'
 import type { TextPosition } from '../protocol/text-position.js'
 import type { ResultColumn } from '../protocol/type-info.js'
@@ -24,6 +25,8 @@ export interface LiveRequest {
   readonly schemas: readonly string[]
   /** The caller's position of a byte in `text`. */
   readonly placeOf: (byte: number | undefined) => TextPosition | undefined
+  /** PostgreSQL's error, its position that in the caller's SQL. */
+  readonly placed: (error: unknown) => unknown
   readonly from: string | undefined
   readonly fromId: string | undefined
 }
@@ -32,6 +35,8 @@ export interface LiveRequest {
 export interface LiveRunner {
   /** Sends the statement before it returns, if it was run before. Errors: any of the engine. */
   run(statement: LiveStatement): Promise<RawResult>
+  /** The statement as PostgreSQL understands it; it is not run. Errors: any of the engine. */
+  treeOf(statement: LiveStatement): Promise<QueryTree>
   /** Several statements with the engine held: nothing happens between them. */
   runTogether<T>(work: (runner: HeldRunner) => Promise<T>): Promise<T>
   columnsOf(columns: readonly Column[]): Promise<readonly ResultColumn[]>

@@ -1,9 +1,11 @@
-/** What the catalog knows of the tables, views and functions that a live query names. */
-import type { FunctionCall, RelationUse } from '../dialect/live-analysis.js'
+/** What the catalog knows of the tables, views and other things behind a live query. */
+import type { RelationUse } from '../dialect/live-analysis.js'
 import type { Identity } from '../engine/engine.js'
 import type { QueryRunner } from '../engine/queries.js'
 import type { TextValue } from '../engine/frontend-messages.js'
 import { DbError } from '../errors.js'
+import { objectsOf, selectObjects, type QueryObject } from './query-objects.js'
+import type { TreeFacts } from './read-tree.js'
 
 export type TableKind = 'user' | 'shared' | 'stream' | 'plain'
 
@@ -25,8 +27,6 @@ export interface Relation {
   readonly columns: readonly TableColumn[]
   /** Names of the primary key's columns; none without one. */
   readonly key: readonly string[]
-  /** A view's query, names qualified; empty for tables. */
-  readonly definition: string
 }
 
 export interface LoggedTable {
@@ -47,16 +47,6 @@ export interface TableColumn {
   readonly declared: string
   /** Equal texts are the same bytes. */
   readonly isDeterministic: boolean
-}
-
-/** A function that a call may mean. */
-export interface KnownFunction {
-  readonly schema: string
-  readonly name: string
-  /** `i`, `s`, `v`. */
-  readonly volatility: string
-  /** Gives one value for one row: no aggregate, no window function, no set. */
-  readonly isScalar: boolean
 }
 
 export interface Lookup {
@@ -84,26 +74,24 @@ export class TableCatalog {
     return row && relationOf(row)
   }
 
-  /** All functions that the call may mean. */
-  async functions(call: FunctionCall, lookup: Lookup): Promise<readonly KnownFunction[]> {
-    const schemas = call.schema === undefined ? lookup.schemas : [call.schema]
-    const { rows } = await this.#queries.query(selectFunctions, [
-      call.name,
-      JSON.stringify(schemas),
-      String(call.argumentCount),
-    ])
-    return rows.map(([schema, name, volatility, isScalar]) => ({
-      schema: schema ?? '',
-      name: name ?? '',
-      volatility: volatility ?? 'v',
-      isScalar: isScalar === 't',
-    }))
+  /** Tables and views by their OID; what is not there any more is left out. */
+  async relations(oids: readonly number[]): Promise<Map<number, Relation>> {
+    if (oids.length === 0) return new Map()
+    const { rows } = await this.#queries.query(selectRelations, [JSON.stringify(oids)])
+    return new Map(rows.map(relationOf).map((relation) => [relation.oid, relation]))
   }
 
-  /** Whether there are functions but PostgreSQL's, the system's, extensions' and those of triggers. */
-  async hasOwnFunctions(): Promise<boolean> {
-    const { rows } = await this.#queries.query(selectHasOwnFunctions)
-    return rows[0]?.[0] === 't'
+  /** All that stands behind a query, by `objectKey`. */
+  async objects(facts: TreeFacts): Promise<ReadonlyMap<string, QueryObject>> {
+    const roots = [
+      ...facts.relations.map(({ oid }) => ['c', oid]),
+      ...facts.calls.map(({ functionOid }) => ['f', functionOid]),
+      ...facts.keywords.map(({ number }) => ['k', number]),
+      ...facts.values.map((oid) => ['v', oid]),
+      ...facts.objects.map((oid) => ['?', oid]),
+    ]
+    const { rows } = await this.#queries.query(selectObjects, [JSON.stringify(roots)])
+    return objectsOf(rows)
   }
 
   /** Those, by `callerKey`, whose user is gone or has another role than the one they run as. */
@@ -130,15 +118,6 @@ export function callerKey({ roleOid, userId }: Identity): string {
   return `${roleOid} ${userId}`
 }
 
-const selectHasOwnFunctions = `
-  select exists (
-    select from pg_proc p
-     where p.oid >= 16384
-       and p.pronamespace not in ('kalam'::regnamespace, 'system'::regnamespace)
-       and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
-       and not exists (select from pg_depend d
-         where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'))`
-
 const selectChanged = `
   select c.pair ->> 0, c.pair ->> 1
     from json_array_elements($1::json) c (pair)
@@ -148,9 +127,9 @@ const selectChanged = `
         and (r.rolname = 'kalam_' || u.role
              or r.rolname = (select o.role_name from kalam.user_roles o where o.user_id = u.user_id)))`
 
-const selectRelation = `
-  select c.oid::int8, n.nspname, c.relname, c.relkind, c.relpersistence = 't',
-         exists (select from pg_policy p where p.polrelid = c.oid and p.polname !~ '^kalam_'),
+const relationColumns = `
+         c.oid::int8, n.nspname, c.relname, c.relkind, c.relpersistence = 't',
+         exists (select from pg_policy p where p.polrelid = c.oid and not kalam.is_system_policy(p)),
          c.relrowsecurity,
          exists (select from pg_inherits i where c.oid in (i.inhparent, i.inhrelid)),
          t.id, t.kind, t.version, t.version_since, t.twin = c.oid,
@@ -159,8 +138,10 @@ const selectRelation = `
             from kalam.columns_of(c.oid) k
             join pg_attribute a on a.attrelid = c.oid and a.attnum = k.num
             left join pg_collation l on l.oid = a.attcollation)::text,
-         to_json(kalam.key_of(c.oid))::text,
-         case c.relkind when 'v' then pg_get_viewdef(c.oid) else '' end
+         to_json(kalam.key_of(c.oid))::text`
+
+const selectRelation = `
+  select ${relationColumns}
     from json_array_elements_text($2::json) with ordinality s (name, place)
     join pg_namespace n on n.nspname = s.name
      and (has_schema_privilege($3::oid, n.oid, 'usage') or n.nspname = 'pg_catalog')
@@ -169,17 +150,16 @@ const selectRelation = `
    where c.relkind in ('r', 'v', 'm', 'f', 'p', 'S')
    order by s.place limit 1`
 
-const selectFunctions = `
-  select n.nspname, p.proname, p.provolatile, p.prokind = 'f' and not p.proretset
-    from json_array_elements_text($2::json) s (name)
-    join pg_namespace n on n.nspname = s.name
-    join pg_proc p on p.pronamespace = n.oid and p.proname = $1
-   where (p.pronargs >= $3::int and p.pronargs - p.pronargdefaults <= $3::int)
-      or p.provariadic <> 0 or p.prokind = 'a'`
+const selectRelations = `
+  select ${relationColumns}
+    from json_array_elements_text($1::json) s (oid)
+    join pg_class c on c.oid = s.oid::oid
+    join pg_namespace n on n.oid = c.relnamespace
+    left join kalam.tables t on t.tab = c.oid or t.twin = c.oid`
 
 function relationOf(row: readonly TextValue[]): Relation {
   const [oid, schema, name, relkind, temporary, policies, security, inherits] = row
-  const [id, kind, version, since, isTwin, columns, key, definition] = row.slice(8)
+  const [id, kind, version, since, isTwin, columns, key] = row.slice(8)
   return {
     oid: Number(oid),
     schema: schema ?? '',
@@ -203,7 +183,6 @@ function relationOf(row: readonly TextValue[]): Relation {
     columns: columnsOf(columns ?? '[]'),
     // The query above makes it.
     key: (JSON.parse(key ?? '[]') as readonly string[] | null) ?? [],
-    definition: definition ?? '',
   }
 }
 

@@ -2,6 +2,7 @@ import type { Migration } from '../migration.js'
 import { base } from './0001-base.js'
 import { tables } from './0002-tables.js'
 import { live } from './0003-live.js'
+import { meanings } from './0004-meanings.js'
 
 /** Every step of the system schema, oldest first. New ones are added at the end. */
-export const allMigrations: readonly Migration[] = [base, tables, live]
+export const allMigrations: readonly Migration[] = [base, tables, live, meanings]

@@ -77,11 +77,8 @@ describe('B11: ALTER TABLE', () => {
           .catch(() => world.run('admin', `INSERT INTO ${String(name)} (${key}) VALUES (3)`)),
       )
     await world.run('admin', `DELETE FROM ${String(name)}`)
-    expect((await world.changes({ rights: true })).map(([op]) => op)).toEqual([
-      expect.stringMatching(/S|G/),
-      'I',
-      'D',
-    ])
+    const ops = (await world.changes({ rights: true })).map(([op]) => op)
+    expect(ops.join('')).toMatch(/^S?GID$/)
     await world.run('admin', `DROP TABLE ${String(name)}`)
   })
 

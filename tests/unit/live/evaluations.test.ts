@@ -64,6 +64,7 @@ function testRooms(
         return together({ run: work, position: () => Promise.resolve(sequenceOf('1')) })
       },
       columnsOf: () => Promise.resolve([]),
+      treeOf: () => Promise.resolve({ text: '{QUERY}', parameterTypes: [] }),
     },
     settings: {
       ...{
