@@ -2,7 +2,7 @@ import type { Sequence } from './sequence.js'
 
 /**
  * `I`, `U`, `D`: a row. `S`: the table's columns or key are new from here on. `X`: the table is
- * gone. `G`: some right was granted or revoked.
+ * gone. `G`: some right was granted or revoked, or queries may mean something else: see `isOfMeaning`.
  */
 export type ChangeKind = 'I' | 'U' | 'D' | 'S' | 'X' | 'G'
 
@@ -53,6 +53,11 @@ export class Change {
     if (this.#newText !== null) this.#new ??= readImage(this.#newText)
     return this.#new
   }
+}
+
+/** Whether DDL may have given queries another meaning: it made, replaced or dropped something. */
+export function isOfMeaning({ kind, version }: Change): boolean {
+  return kind === 'G' && version === 1
 }
 
 /** The log's triggers wrote it: a list of texts and nulls. */

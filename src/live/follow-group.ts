@@ -2,7 +2,7 @@
  * Receivers of one followed query: each change of its table is judged and encoded once, and told to
  * all who follow. A receiver that is behind reads the log by itself until it has caught up.
  */
-import type { Change } from '../changes/change.js'
+import { isOfMeaning, type Change } from '../changes/change.js'
 import { logStart, type Sequence } from '../changes/sequence.js'
 import type { RawResult } from '../engine/statement.js'
 import { DbError } from '../errors.js'
@@ -279,13 +279,14 @@ export class FollowGroup {
     }
   }
 
-  /** The shape of the table changed on the way: what is told of it then is a snapshot. */
+  /** The table has another shape, or the query another meaning, on the way: a snapshot tells of it. */
   #leavesShape(watch: LiveWatch, changes: readonly Change[]): boolean {
     const { id, version } = this.#options.plan.table
     const isOther = changes.some(
       (change) =>
-        change.tableId === id &&
-        (change.kind === 'S' || change.kind === 'X' || change.version !== version),
+        (change.tableId === id &&
+          (change.kind === 'S' || change.kind === 'X' || change.version !== version)) ||
+        (this.query.bound.usesMade && isOfMeaning(change)),
     )
     if (!isOther) return false
     this.#options.reopen(watch, 'SCHEMA_CHANGED')

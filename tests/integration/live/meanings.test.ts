@@ -240,6 +240,133 @@ describe('tables that a query does not name count', () => {
   })
 })
 
+describe('a followed query whose rows change without a change of a row', () => {
+  const resetsOf = ({ events }: TestReceiver) =>
+    events.flatMap((event) => ('reason' in event ? [event.reason] : []))
+
+  const cases: readonly (readonly [string, string, string, string])[] = [
+    [
+      'the expression of a stored column',
+      `create table app.g1 (id int primary key, n int, m int generated always as (n * 2) stored);
+       insert into app.g1 values (1, 1)`,
+      'select id, m from app.g1',
+      'alter table app.g1 alter m set expression as (n * 3)',
+    ],
+    [
+      'the expression of a virtual column',
+      `create table app.g2 (id int primary key, n int, m int generated always as (n * 2) virtual);
+       insert into app.g2 values (1, 1)`,
+      'select id, m from app.g2',
+      'alter table app.g2 alter m set expression as (n * 3)',
+    ],
+    [
+      'the name of an enum value',
+      `create type app.mood as enum ('sad', 'well'); create table app.g3 (id int primary key, m app.mood);
+       insert into app.g3 values (1, 'sad')`,
+      'select id, m from app.g3',
+      `alter type app.mood rename value 'sad' to 'sorry'`,
+    ],
+    [
+      'the name of an enum value, in a list in a composite type in a domain',
+      `create type app.size as enum ('s', 'l'); create type app.sizes as (all_of app.size[]);
+       create domain app.sizes_too as app.sizes;
+       create shared table app.g4 (id int primary key, m app.sizes_too);
+       insert into app.g4 values (1, row('{s}'))`,
+      'select id, m from app.g4',
+      `alter type app.size rename value 's' to 'small'`,
+    ],
+    [
+      'the attributes of a composite type',
+      `create type app.place as (x int); create table app.g5 (id int primary key, m app.place);
+       insert into app.g5 values (1, row(1))`,
+      'select id, m from app.g5',
+      'alter type app.place add attribute y int',
+    ],
+    [
+      'an IMMUTABLE function',
+      `create table app.g6 (id int primary key, n int); insert into app.g6 values (1, 1);
+       create function app.times(int) returns int language sql immutable as 'select $1 * 2'`,
+      'select id, app.times(n) from app.g6',
+      `create or replace function app.times(int) returns int language sql immutable as 'select $1 * 3'`,
+    ],
+    [
+      'a function behind an operator',
+      `create table app.g7 (id int primary key, n int); insert into app.g7 values (1, 1);
+       create function app.more(int) returns int language sql immutable return $1 + 1;
+       create operator public.@^ (rightarg = int, function = app.more)`,
+      'select id, @^ n from app.g7',
+      'create or replace function app.more(int) returns int language sql immutable return $1 + 2',
+    ],
+    [
+      'an enum that only the query names',
+      `create type app.word as enum ('1', '2'); create table app.g8 (id int primary key, n int);
+       insert into app.g8 values (1, 1)`,
+      'select id, n::text::app.word from app.g8',
+      `alter type app.word rename value '2' to '3'`,
+    ],
+    [
+      'what two values of an enum are to each other',
+      `create type app.grade as enum ('b', 'a'); create table app.g9 (id int primary key, m app.grade);
+       insert into app.g9 values (1, 'a')`,
+      `select id from app.g9 where m < 'b'`,
+      `alter type app.grade rename value 'b' to 'z'; alter type app.grade rename value 'a' to 'b'`,
+    ],
+  ]
+
+  test.each(cases)('%s: begins anew', async (_name, ddl, sql, change) => {
+    await live.run(root, ddl)
+    const rows = await live.watch(root, sql)
+    const away = await live.watch(root, sql)
+    expect(rows.mode).toBe('follow')
+    away.close()
+    await live.run(root, change)
+    await rows.until('reset', () => rows.isReady && resetsOf(rows).length > 0)
+    expect(new Set(resetsOf(rows))).toEqual(new Set(['SCHEMA_CHANGED']))
+    const fresh = await live.watch(root, sql)
+    await rows.until('fresh', () => rows.isReady && rows.sorted().join() === fresh.sorted().join())
+    const back = await watch(live.database, root, sql, { from: away.cursor ?? '' }, away)
+    await back.until('reset', () => back.isReady && resetsOf(back).length > 0)
+    expect(resetsOf(back)).toEqual(['SCHEMA_CHANGED'])
+    expect(back.sorted()).toEqual(fresh.sorted())
+    for (const receiver of [rows, fresh, back]) {
+      expect(receiver.faults).toEqual([])
+      receiver.close()
+    }
+  })
+
+  test('a domain that some of its values no longer fulfil: ends with PostgreSQL’s error', async () => {
+    await live.run(
+      root,
+      `create domain app.small as int; create table app.g10 (id int primary key, n int);
+       insert into app.g10 values (1, 100)`,
+    )
+    const rows = await live.watch(root, 'select id, n::app.small from app.g10')
+    expect(rows.mode).toBe('follow')
+    await live.run(root, 'alter domain app.small add check (value < 10)')
+    await rows.until('ended', () => rows.ended !== undefined)
+    expect(rows.ended?.message).toContain('small_check')
+  })
+
+  test('other DDL leaves it as it is, and its cursors', async () => {
+    await live.run(root, 'create table app.g11 (id int primary key, n int)')
+    const sql = 'select id, app.times(n) from app.g11'
+    const rows = await live.watch(root, sql)
+    await live.run(
+      root,
+      `create index on app.g11 (n); grant select on app.g11 to user;
+       insert into app.g11 values (1, 1)`,
+    )
+    await rows.until('1', () => rows.rows.length === 1)
+    expect(resetsOf(rows)).toEqual([])
+    rows.close()
+    await live.run(root, 'create index on app.g11 (n); insert into app.g11 values (2, 2)')
+    const back = await watch(live.database, root, sql, { from: rows.cursor ?? '' }, rows)
+    await back.until('2', () => back.rows.length === 2)
+    expect(resetsOf(back)).toEqual([])
+    back.close()
+  })
+})
+
 describe('users share a query where who asks does not matter', () => {
   const groups = async (): Promise<number> => {
     const text = await (await fetch(`${live.server.url}/metrics`)).text()
