@@ -5,6 +5,7 @@ import { Callers } from './access/callers.js'
 import { openLocalToken, removeLocalToken, type LocalToken } from './access/local-token.js'
 import { bootstrapKey } from './catalog/bootstrap-key.js'
 import { migrate } from './catalog/migrate.js'
+import { renewLog } from './catalog/renew-log.js'
 import { Retention } from './catalog/retention.js'
 import { writeSettings } from './catalog/settings-table.js'
 import { TableShapeStore } from './catalog/table-shapes.js'
@@ -89,6 +90,7 @@ async function start(
 
   const queries = new Queries(engine)
   await migrate(queries)
+  if (engine.mayHaveLostTail) await forgetLostTail(queries, engine, log)
   await createExtensions(queries, config)
   await writeSettings(queries, describeConfig(options.loaded))
   const users = new Users(queries, { random: randomBytes, now: Date.now })
@@ -120,6 +122,18 @@ async function start(
     database,
     close: closeAll,
   }
+}
+
+/** The order matters: if the machine ends between the two it is done again. */
+async function forgetLostTail(queries: Queries, engine: PGliteEngine, log: Log): Promise<void> {
+  await renewLog(queries)
+  await engine.acceptLostTail()
+  log.warn(
+    'the machine was started anew without the server having been stopped: writes may be lost',
+    {
+      durability: 'os',
+    },
+  )
 }
 
 async function buildDatabase(parts: {

@@ -9,6 +9,7 @@ import * as path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { DbError } from '../../errors.js'
+import { syncPath, syncTree } from './sync-tree.js'
 
 const databaseName = 'pgdata'
 /** Major version of the PostgreSQL inside PGlite 0.5. */
@@ -67,24 +68,6 @@ function removeUnfinished(folder: string): void {
   for (const name of fs.readdirSync(folder))
     if (name.startsWith(`${databaseName}.new-`))
       fs.rmSync(path.join(folder, name), { recursive: true, force: true })
-}
-
-async function syncTree(folder: string): Promise<void> {
-  const entries = await fs.promises.readdir(folder, { withFileTypes: true })
-  for (const entry of entries) {
-    const inside = path.join(folder, entry.name)
-    await (entry.isDirectory() ? syncTree(inside) : syncPath(inside))
-  }
-  await syncPath(folder)
-}
-
-async function syncPath(file: string): Promise<void> {
-  const handle = await fs.promises.open(file, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }
 
 function folderError(folder: string, cause: unknown): DbError {

@@ -12,6 +12,7 @@ import * as os from 'node:os'
 import * as path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { DbError } from '../../errors.js'
+import { bootId } from './boot-id.js'
 
 const lockName = 'kalam.lock'
 const heartbeatMs = 1_000
@@ -177,14 +178,6 @@ function aliveWithoutProc(pid: number): string | undefined {
     return 'unknown'
   } catch (cause) {
     return (cause as NodeJS.ErrnoException).code === 'EPERM' ? 'unknown' : undefined
-  }
-}
-
-function bootId(): string {
-  try {
-    return fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-  } catch {
-    return ''
   }
 }
 

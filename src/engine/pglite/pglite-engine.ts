@@ -21,6 +21,7 @@ import { firstError, lastTag } from '../backend-messages.js'
 import type { Checkpoint } from './checkpointer.js'
 import { createDataFolder, openDatabaseFolder, removeTemporaryFiles } from './data-folder.js'
 import { lockFolder, type FolderLock } from './folder-lock.js'
+import { markUnsynced, readUnsynced, settleUnsynced, type Unsynced } from './unsynced-mark.js'
 import { action, outcome, type Action, type Outcome, type WorkerOptions } from './messages.js'
 import { noSlot, type PendingUnit } from './pending-unit.js'
 import { WorkerLink } from './worker-link.js'
@@ -90,6 +91,7 @@ export class PGliteEngine implements Engine {
   readonly #commitListeners = new Set<() => void>()
   #lock: FolderLock | undefined
   #database = ''
+  #unsynced: Unsynced = 'nothing'
   #link: WorkerLink | undefined
   #status: EngineStatus = { kind: 'restarting', cause: 'starting' }
   #generation = 0
@@ -133,12 +135,32 @@ export class PGliteEngine implements Engine {
     )
     try {
       this.#database = await openDatabaseFolder(this.#options.folder)
+      await this.#readMark()
       await this.#startWorker()
     } catch (cause) {
       await this.#link?.terminate()
       this.#lock.release()
       throw cause
     }
+  }
+
+  /** The machine ended while writes were not on its disk: the last of them may be gone. */
+  get mayHaveLostTail(): boolean {
+    return this.#unsynced === 'lost'
+  }
+
+  /** Whoever must know of the tail that may be lost has noted it, in this engine. */
+  async acceptLostTail(): Promise<void> {
+    await markUnsynced(this.#options.folder)
+    this.#unsynced = 'some'
+  }
+
+  async #readMark(): Promise<void> {
+    const { folder, durable } = this.#options
+    this.#unsynced = readUnsynced(folder)
+    if (durable || this.#unsynced !== 'nothing') return
+    await markUnsynced(folder)
+    this.#unsynced = 'some'
   }
 
   run(unit: Unit): Promise<Reply> {
@@ -182,7 +204,11 @@ export class PGliteEngine implements Engine {
     else await this.#link?.terminate()
     // A start that was under way sees that it is not wanted any more; the folder is its until then.
     await this.#started
-    this.#lock?.release()
+    try {
+      if (this.#unsynced === 'some') await settleUnsynced(this.#options.folder, this.#database)
+    } finally {
+      this.#lock?.release()
+    }
   }
 
   /** A session got the engine for itself. */

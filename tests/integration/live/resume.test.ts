@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { copyOfTemplate } from '../../support/engine.js'
@@ -193,5 +193,69 @@ describe('D5: across restarts', () => {
     await again.until('2', () => again.changes.length === 1)
     expect(again.sorted()).toEqual(['[1,1]', '[2,2]'])
     rmSync(join(folder, '..'), { recursive: true, force: true })
+  })
+})
+
+describe('D5: with durability = os', () => {
+  const settings = { 'engine.durability': 'os' }
+  let folder: string
+  /** The disk as it was before the last writes. */
+  let disk: string
+  /** As it is when the process is killed: the system still has all that was written. */
+  let killed: string
+  let cursor: string
+
+  beforeAll(async () => {
+    folder = copyOfTemplate()
+    disk = join(folder, '..', 'disk')
+    killed = join(folder, '..', 'killed')
+    const before = await openLiveServer({ folder, settings })
+    await before.run(before.root, table)
+    await before.run(before.root, 'insert into app.notes values (1, 1)')
+    await before.close()
+    expect(existsSync(join(folder, 'kalam.unsynced'))).toBe(false)
+    cpSync(folder, disk, { recursive: true })
+    const running = await openLiveServer({ folder, settings })
+    // It is written, and synced, before anything that is not.
+    cpSync(join(folder, 'kalam.unsynced'), join(disk, 'kalam.unsynced'))
+    await running.run(running.root, 'insert into app.notes values (2, 2), (3, 3)')
+    cursor = (await running.watch(running.root, sql)).cursor ?? ''
+    cpSync(folder, killed, { recursive: true, filter: (file) => !file.endsWith('kalam.lock') })
+    await running.close()
+  })
+  afterAll(() => rmSync(join(folder, '..'), { recursive: true, force: true }))
+
+  /** Begins on what is on the disk, writes what was not there before, and comes back with the cursor. */
+  const comeBack = async (durability: 'os' | 'fsync') => {
+    await using live = await openLiveServer({
+      folder: disk,
+      settings: { 'engine.durability': durability },
+    })
+    const others = 'insert into app.notes values (11, 11), (12, 12), (13, 13), (14, 14)'
+    await live.run(live.root, `delete from app.notes where id > 1; ${others}`)
+    const rows = await watch(live.database, live.root, sql, { from: cursor }, { rows: [] })
+    await rows.until('reset', () => resets(rows).length > 0 && rows.isReady)
+    return { reasons: resets(rows), rows: rows.sorted() }
+  }
+
+  test.each(['os', 'fsync'] as const)(
+    'a power cut that took writes makes every cursor foreign (then: %s)',
+    async (durability) => {
+      writeFileSync(join(disk, 'kalam.unsynced'), 'another boot')
+      expect(await comeBack(durability)).toEqual({
+        reasons: ['CURSOR_FOREIGN'],
+        rows: ['[1,1]', '[11,11]', '[12,12]', '[13,13]', '[14,14]'],
+      })
+      expect(existsSync(join(disk, 'kalam.unsynced'))).toBe(false)
+    },
+  )
+
+  test('an end of the process alone leaves them good', async () => {
+    await using live = await openLiveServer({ folder: killed, settings })
+    await live.run(live.root, 'insert into app.notes values (4, 4)')
+    const rows = await watch(live.database, live.root, sql, { from: cursor }, { rows: [] })
+    await rows.until('4', () => rows.changes.length === 1)
+    expect(rows.changes).toEqual([['i', [4], [4, 4]]])
+    expect(resets(rows)).toEqual([])
   })
 })
