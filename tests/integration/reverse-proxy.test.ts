@@ -1,10 +1,10 @@
 /** C10: the recipe of docs/http.md, as it stands there, with a real nginx in front. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { freePort } from '../support/free-port.js'
 import { linesOf, postSql } from '../support/http-client.js'
 import { openTestServer, type TestServer } from '../support/server.js'
 import { enterSocket } from '../support/socket-client.js'
@@ -112,16 +112,6 @@ function configuration({ folder, port, serverPort }: Place): string {
   )
   return `daemon off; pid ${folder}/nginx.pid; events {}
     http { access_log off; ${folders.join(' ')} ${here} }`
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      const port = typeof address === 'object' && address !== null ? address.port : 0
-      probe.close(() => resolve(port))
-    })
-  })
 }
 
 async function answering(url: string): Promise<void> {

@@ -4,11 +4,11 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { copyOfTemplate } from '../support/engine.js'
+import { freePort } from '../support/free-port.js'
 import { kalam, kalamBin, kalamEnv } from '../support/kalam.js'
 import { startKalam, type RunningKalam } from '../support/running-kalam.js'
 import { within } from '../support/socket-client.js'
@@ -150,13 +150,3 @@ test('D3: a query that is evaluated anew is told from the start after a restart'
   await end(server, 'SIGTERM')
   closePlace(place)
 }, 120_000)
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      const port = typeof address === 'object' && address !== null ? address.port : 0
-      probe.close(() => resolve(port))
-    })
-  })
-}

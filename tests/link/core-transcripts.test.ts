@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { coreFolder, CoreHost, type CoreEvent } from './core-host.js'
 import { scenarios, type Call } from './scenarios.js'
@@ -32,8 +33,22 @@ describe('E4: the transcripts', () => {
   })
 
   test('E1: a host in plain JavaScript plays them', () => {
-    const output = execFileSync(process.execPath, [join(coreFolder, 'hosts', 'plain.mjs')])
+    const output = execFileSync(process.execPath, [join(coreFolder, 'hosts', 'node.mjs')])
     expect(output.toString().match(/^ok /gmu)).toHaveLength(Object.keys(scenarios).length)
+  })
+
+  test('E1: … and says where one goes otherwise', async () => {
+    const path = pathToFileURL(join(coreFolder, 'hosts', 'plain.mjs')).href
+    // Plain JavaScript has no types.
+    const { replay } = (await import(path)) as {
+      readonly replay: (module: WebAssembly.Module, transcript: object) => void
+    }
+    const text = readFileSync(join(folder, 'snapshot-and-changes.json'), 'utf8')
+    const played = (transcript: string) => () =>
+      replay(CoreHost.module, JSON.parse(transcript) as object)
+    expect(played(text)).not.toThrow()
+    expect(played(text.replace('"kind":"ready"', '"kind":"rows"'))).toThrow(/^receive at \d+ told/u)
+    expect(played(text.replace(/"dueAt":\d+/u, '"dueAt":1'))).toThrow(/ told \d+, not 1$/u)
   })
 })
 

@@ -1,10 +1,5 @@
-// A whole host of the client core in plain JavaScript, by ABI.md alone; docs/new-sdk.md walks through it.
-//
-//   node plain.mjs                      replays the transcripts in ../vectors
-//   node plain.mjs URL API_KEY SQL      runs a live query and prints what it tells, until Ctrl-C
-import { readFileSync, readdirSync } from 'node:fs'
-import { deepStrictEqual } from 'node:assert'
-import { fileURLToPath } from 'node:url'
+// A whole host of the client core in plain JavaScript, by ABI.md alone; docs/new-sdk.md walks through it. It needs
+// nothing but WebAssembly and WebSocket, so that it runs in browsers as it is; node.mjs runs it in Node.
 
 const eventBytes = 48
 const leftOut = 0xffffffff
@@ -14,10 +9,24 @@ const kinds = [
 ]
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
-const module = new WebAssembly.Module(readFileSync(new URL('../kalam_core.wasm', import.meta.url)))
+
+/** Compiles the bytes of kalam_core.wasm, once for all clients. */
+export async function compileCore(bytes) {
+  if (typeof WebAssembly !== 'object') throw new Error('there is no WebAssembly here')
+  try {
+    // Not `new WebAssembly.Module`: older Chromium refuses modules over 4 KB on a page's main thread.
+    const module = await WebAssembly.compile(bytes)
+    // WebKit compiles where a policy blocks, and refuses the instance.
+    openCore(module)
+    return module
+  } catch (cause) {
+    const help = "a Content-Security-Policy has to allow 'wasm-unsafe-eval'"
+    throw new Error(`WebAssembly is blocked or the module is damaged; ${help}`, { cause })
+  }
+}
 
 /** An instance is one client. */
-export function openCore() {
+export function openCore(module) {
   return new WebAssembly.Instance(module, {}).exports
 }
 
@@ -52,7 +61,7 @@ export function takeEvents(core) {
     const bytes = (number) => new Uint8Array(core.memory.buffer, word(number), word(number + 1))
     const kind = kinds[word(0)]
     const event = { kind, id: word(1), a: word(2), b: word(3), c: word(10), d: word(11) }
-    if (kind === 'send') event.frame = Buffer.from(bytes(4)).toString('hex')
+    if (kind === 'send') event.frame = bytes(4).slice()
     else event.text = decoder.decode(bytes(4))
     if (kind === 'changes') event.differences = differences(view, word(6), event.a)
     else event.more = decoder.decode(bytes(6))
@@ -67,48 +76,58 @@ function differences(view, at, count) {
   return Array.from({ length: count }, (_, index) => [0, 1, 2].map((n) => number(index * 3 + n)))
 }
 
-/** One step of a transcript: a call with its inputs. */
-export function play(core, { call, at, texts, frame, text, arguments: numbers = [] }) {
+/** Makes one call, with its inputs. */
+export function make(core, { call, at, texts, frame, text, arguments: numbers = [] }) {
   const given = [...numbers]
   if (texts !== undefined) given.unshift(giveTexts(core, texts))
-  if (frame !== undefined) given.push(give(core, Buffer.from(frame, 'hex')))
+  if (frame !== undefined) given.push(give(core, frame))
   if (text !== undefined) given.push(give(core, encoder.encode(text)))
   return core[call](...given, ...(at === undefined ? [] : [at]))
 }
 
-/** Zeros and empty texts are left out of transcripts. */
-function written(event) {
-  return Object.fromEntries(
-    Object.entries(event).filter(([, value]) => value !== 0 && value !== ''),
-  )
-}
-
-function replay({ steps }) {
-  const core = openCore()
+/** Plays a transcript of ../vectors; throws at the first step that tells something else. */
+export function replay(module, { steps }) {
+  const core = openCore(module)
   for (const step of steps) {
-    const gave = play(core, step)
-    if (step.gives !== undefined) deepStrictEqual(gave, step.gives)
-    if (step.events !== undefined) deepStrictEqual(takeEvents(core).map(written), step.events)
-    if (step.dueAt !== undefined) deepStrictEqual(core.dueAt(), step.dueAt ?? Infinity)
+    const frame = step.frame === undefined ? undefined : fromHex(step.frame)
+    const gave = make(core, { ...step, frame })
+    if (step.gives !== undefined) expectSame(step, gave, step.gives)
+    if (step.events !== undefined) expectSame(step, takeEvents(core).map(written), step.events)
+    if (step.dueAt !== undefined) expectSame(step, core.dueAt(), step.dueAt ?? Infinity)
   }
 }
 
-function replayAll() {
-  const folder = new URL('../vectors/', import.meta.url)
-  for (const name of readdirSync(folder).filter((file) => file.endsWith('.json'))) {
-    replay(JSON.parse(readFileSync(new URL(name, folder), 'utf8')))
-    console.log(`ok ${name}`)
-  }
+/** Both have their fields in the same order. */
+function expectSame({ call, at }, told, expected) {
+  if (told === expected || JSON.stringify(told) === JSON.stringify(expected)) return
+  throw new Error(`${call} at ${at} told ${JSON.stringify(told)}, not ${JSON.stringify(expected)}`)
 }
 
-/** A live session: the same calls, with a real socket and a real clock. */
-async function live(url, apiKey, sql) {
-  const WebSocket = globalThis.WebSocket ?? (await import('ws')).WebSocket
-  const core = openCore()
+/** An event as in transcripts: bytes as hex, without zeros and empty texts. */
+export function written(event) {
+  const { kind, id, a, b, c, d, frame, ...texts } = event
+  const told = { kind, id, a, b, c, d, ...(frame && { frame: toHex(frame) }), ...texts }
+  return Object.fromEntries(Object.entries(told).filter(([, value]) => value !== 0 && value !== ''))
+}
+
+function toHex(bytes) {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+function fromHex(text) {
+  return Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16))
+}
+
+/**
+ * A live session: the same calls, with real sockets and a real clock. `tell` gets every event that is for the app.
+ * Gives a function that ends it.
+ */
+export function live({ module, url, apiKey, sql, tell, WebSocket = globalThis.WebSocket }) {
+  const core = openCore(module)
   const sockets = new Map()
   let timer
   const call = (name, step = {}) => {
-    const gave = play(core, { call: name, at: performance.now(), ...step })
+    const gave = make(core, { call: name, at: performance.now(), ...step })
     for (const event of takeEvents(core)) act(event)
     clearTimeout(timer)
     const waitMs = core.dueAt() - performance.now()
@@ -117,9 +136,9 @@ async function live(url, apiKey, sql) {
   }
   const act = (event) => {
     if (event.kind === 'open') open(event.a, event.text)
-    else if (event.kind === 'send') sockets.get(event.a)?.send(Buffer.from(event.frame, 'hex'))
+    else if (event.kind === 'send') sockets.get(event.a)?.send(event.frame)
     else if (event.kind === 'close') sockets.get(event.a)?.close(event.b)
-    else console.log(JSON.stringify(written(event)))
+    else tell(event)
   }
   const open = (id, address) => {
     const socket = new WebSocket(address, 'kalam.v1.bin')
@@ -127,7 +146,7 @@ async function live(url, apiKey, sql) {
     sockets.set(id, socket)
     socket.onopen = () => call('opened', { arguments: [id] })
     socket.onmessage = ({ data }) =>
-      call('receive', { arguments: [id], frame: Buffer.from(data).toString('hex') })
+      call('receive', { arguments: [id], frame: new Uint8Array(data) })
     socket.onclose = ({ code, reason }) => {
       sockets.delete(id)
       call('closed', { arguments: [id, code], text: reason })
@@ -135,17 +154,11 @@ async function live(url, apiKey, sql) {
     socket.onerror = () => undefined
   }
   core.seed(crypto.getRandomValues(new Uint32Array(1))[0])
-  if (call('configure', { texts: [url, apiKey], at: undefined }) === 0) return
+  if (call('configure', { texts: [url, apiKey], at: undefined }) === 0) return () => undefined
   call('subscribe', { texts: [sql], arguments: [0] })
   call('connect')
-  process.once('SIGINT', () => {
+  return () => {
     call('disconnect')
     clearTimeout(timer)
-  })
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [url, apiKey, sql] = process.argv.slice(2)
-  if (url === undefined) replayAll()
-  else await live(url, apiKey ?? '', sql ?? '')
+  }
 }

@@ -1,0 +1,4 @@
+import { coreCases } from './core-cases.js'
+import { describeBrowser } from './describe-browser.js'
+
+describeBrowser('chromium', [coreCases])

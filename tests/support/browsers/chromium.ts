@@ -1,0 +1,31 @@
+/** Chromium, driven by playwright-core; the browser itself is the machine's. */
+import { chromium } from 'playwright-core'
+import type { Browser } from './browser.js'
+
+/** What it would ask of the network by itself fails, or takes time, on machines without one. */
+const quiet = [
+  '--disable-background-networking',
+  '--disable-component-update',
+  // Containers have little of it.
+  '--disable-dev-shm-usage',
+  '--disable-gpu',
+  '--disable-quic',
+  '--disable-sync',
+  '--no-first-run',
+]
+
+export async function openChromium([executablePath = '']: readonly string[]): Promise<Browser> {
+  // Root has no sandbox; only pages of these tests are opened.
+  const browser = await chromium.launch({ executablePath, args: quiet, chromiumSandbox: false })
+  const page = await browser.newPage()
+  return {
+    name: `Chromium ${browser.version()}`,
+    open: async (url) => {
+      await page.goto(url)
+    },
+    evaluate: (expression) => page.evaluate(expression),
+    screenshot: () => page.screenshot(),
+    close: () => browser.close(),
+    [Symbol.asyncDispose]: () => browser.close(),
+  }
+}
