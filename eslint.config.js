@@ -2,7 +2,7 @@ import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
   // AssemblyScript is checked by its own compiler.
-  { ignores: ['dist/**', 'node_modules/**', 'coverage/**', 'link/core/assembly/**'] },
+  { ignores: ['**/dist/**', '**/node_modules/**', 'coverage/**', 'link/core/assembly/**'] },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],

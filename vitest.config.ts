@@ -13,7 +13,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'main',
-          include: ['tests/**/*.test.ts'],
+          include: ['tests/**/*.test.ts', 'link/sdks/*/tests/**/*.test.ts'],
           exclude: ['tests/long/**'],
         },
       },

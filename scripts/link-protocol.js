@@ -1,29 +1,48 @@
 // Copies what the TypeScript SDK needs of src/protocol into it: the SDK is built and published by
-// itself. tests/unit/link/generated.test.ts fails when the copies are old.
+// itself. link/sdks/typescript/tests/generated.test.ts fails when the copies are old.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-
-/** Of src/protocol. */
-export const sharedFiles = [
-  'byte-sink.ts',
-  'error-code.ts',
-  'json-source.ts',
-  'socket-json.ts',
-  'socket-messages.ts',
-]
 
 const root = new URL('../', import.meta.url)
 
-/** What the copy of a file must hold. */
-export function copyOf(name) {
-  const source = readFileSync(new URL(`src/protocol/${name}`, root), 'utf8')
-  return `// Copied from src/protocol/${name} by scripts/link-protocol.js: change it there.\n${source}`
+/** Copied as they are; the others are made of a table. */
+const copied = ['byte-sink.ts', 'json-source.ts', 'socket-binary.ts', 'socket-messages.ts']
+
+/** What must stand in src/generated, by the names of the files. */
+export function generatedFiles() {
+  const copies = copied.map((name) => [
+    name,
+    `// Copied from src/protocol/${name} by scripts/link-protocol.js: change it there.\n${sourceOf(name)}`,
+  ])
+  return new Map([...copies, ['error-codes.ts', errorCodes()]])
 }
 
-export function copyPath(name) {
+export function generatedPath(name) {
   return new URL(`link/sdks/typescript/src/generated/${name}`, root)
 }
 
+function sourceOf(name) {
+  return readFileSync(new URL(`src/protocol/${name}`, root), 'utf8')
+}
+
+/** Of the table the client needs the names, and which of them may succeed later. */
+function errorCodes() {
+  const rows = sourceOf('error-code.ts').matchAll(/^ {2}(\w+): \{.*retry: (true|false) \},$/gmu)
+  const codes = Array.from(rows, ([, name, retry]) => ({ name, retry: retry === 'true' }))
+  const retryable = codes.filter(({ retry }) => retry)
+  return `// Made from src/protocol/error-code.ts by scripts/link-protocol.js: change it there.
+/** Every code that the server has; its docs/errors.md explains each. */
+export type ErrorCode =
+${codes.map(({ name }) => `  | '${name}'`).join('\n')}
+
+/** The same request may succeed later, unchanged. */
+export const retryableCodes: readonly string[] = [
+${retryable.map(({ name }) => `  '${name}',`).join('\n')}
+  'NOT_CONNECTED',
+]
+`
+}
+
 if (process.argv[1]?.endsWith('link-protocol.js')) {
-  mkdirSync(copyPath(''), { recursive: true })
-  for (const name of sharedFiles) writeFileSync(copyPath(name), copyOf(name))
+  mkdirSync(generatedPath(''), { recursive: true })
+  for (const [name, text] of generatedFiles()) writeFileSync(generatedPath(name), text)
 }

@@ -1,5 +1,5 @@
 /** Writes a live query to a terminal or a pipe, as it changes. */
-import type { SubscriptionEvent } from '../../link/sdks/typescript/src/index.js'
+import type { FeedEvent } from 'kalam-link/feed'
 import { cellsOf, type Cell } from './cell.js'
 import { csvLine } from './csv-format.js'
 import { elements, members, readString } from './json-source.js'
@@ -49,7 +49,7 @@ export class ChangePrinter {
     this.#cursor = from
   }
 
-  print(event: Exclude<SubscriptionEvent, { readonly kind: 'failed' | 'waiting' }>): void {
+  print(event: Exclude<FeedEvent, { readonly kind: 'failed' | 'waiting' }>): void {
     switch (event.kind) {
       case 'subscribed':
         this.#write(this.#format.begin(shapeOf(event.columns, event.key)))

@@ -1,13 +1,15 @@
 /** `kalam subscribe` and `SUBSCRIBE TO`: a live query, until Ctrl-C or its end. */
 import { WebSocket } from 'ws'
 import {
-  LinkConnection,
-  statusOf,
-  type LinkError,
-  type LinkSocketConstructor,
-  type LinkStatus,
-  type SubscriptionEvent,
-} from '../../link/sdks/typescript/src/index.js'
+  createClient,
+  isKalamError,
+  type ConnectionState,
+  type ErrorDetails,
+  type KalamClient,
+  type WebSocketConstructor,
+} from 'kalam-link'
+import { openFeed, type FeedEvent } from 'kalam-link/feed'
+import { errorCodes, type ErrorCode } from '../../src/protocol/error-code.js'
 import { indexOfCharacter, positionAt } from '../../src/protocol/text-position.js'
 import { ChangePrinter } from './change-printer.js'
 import { displayLine } from './display-text.js'
@@ -48,8 +50,10 @@ export interface QueryPlace {
 const firstAttemptsMax = 5
 /** A server that starts may listen before its new token is where we look for it. */
 const refusedTokensMax = 5
+/** So long after one. */
+const refusedTokenPauseMs = 500
 /** A person, or a pipe, waits. */
-const backoff = { delayMsMin: 100, delayMsMax: 2_000 }
+const reconnect = { delayMsMin: 100, delayMsMax: 2_000 }
 
 /** Ends at Ctrl-C with `ok`, or with what ended the query. Throws CliError. */
 export async function runSubscribe(options: SubscribeOptions): Promise<ExitName> {
@@ -66,6 +70,8 @@ class Follower {
   readonly #printer: ChangePrinter
   #socket: WebSocket | undefined
   #wasConnected = false
+  #refusedTokens = 0
+  #refusedTimer: ReturnType<typeof setTimeout> | undefined
   #end: (exit: ExitName | CliError) => void = () => undefined
 
   constructor(options: SubscribeOptions) {
@@ -75,34 +81,45 @@ class Follower {
   }
 
   async run(key: string): Promise<ExitName> {
-    const { connection, surroundings, signal, sql, params, from } = this.#options
+    const { connection, signal, sql, params, from } = this.#options
     const ended = new Promise<ExitName | CliError>((resolve) => {
       this.#end = resolve
     })
     const interrupt = () => this.#end('ok')
     signal.addEventListener('abort', interrupt)
-    const link = new LinkConnection({
-      url: connection.target.url,
-      key: () => connection.target.currentKey() ?? key,
-      WebSocket: this.#socketConstructor(),
-      clock: surroundings.clock,
-      random: Math.random,
-      ...{ backoff, firstAttemptsMax },
-      refusedKeysMax: connection.target.isToken ? refusedTokensMax : 1,
-      onStatus: (status) => this.#tellStatus(status),
-    })
-    link.subscribe({ sql, params, from, namespace: connection.target.namespace }, (event) =>
+    const client = this.#openClient(key)
+    client.connection.subscribe((state) => this.#tellState(state, client))
+    openFeed(client, sql, { params, from, namespace: connection.target.namespace }, (event) =>
       this.#take(event),
     )
     const exit = await ended
     signal.removeEventListener('abort', interrupt)
-    link.close()
+    clearTimeout(this.#refusedTimer)
+    client.close()
     if (exit instanceof CliError) throw exit
     return exit
   }
 
+  #openClient(key: string): KalamClient {
+    const { target } = this.#options.connection
+    try {
+      return createClient({
+        url: target.url,
+        apiKey: () => target.currentKey() ?? key,
+        WebSocket: this.#socketConstructor(),
+        clock: this.#options.surroundings.clock,
+        reconnect,
+      })
+    } catch (cause) {
+      if (!isKalamError(cause) || !cause.code.startsWith('CONFIG_')) throw cause
+      throw cause.code.startsWith('CONFIG_API_KEY')
+        ? new CliError('notAuthorised', wrongKeyAdvice(target, cause.message), { cause })
+        : new CliError('usage', cause.message, { cause })
+    }
+  }
+
   /** That of `ws`, of which the last one made is kept: it can be told to wait. */
-  #socketConstructor(): LinkSocketConstructor {
+  #socketConstructor(): WebSocketConstructor {
     const keep = (socket: WebSocket) => {
       this.#socket = socket
     }
@@ -114,9 +131,9 @@ class Follower {
     }
   }
 
-  #take(event: SubscriptionEvent): void {
+  #take(event: FeedEvent): void {
     if (event.kind === 'failed') this.#fail(event.error)
-    else if (event.kind === 'waiting') this.#sayWaiting(event)
+    else if (event.kind === 'waiting') this.#say(`${event.error.message}; trying again soon`)
     else {
       if (event.kind === 'reset') this.#say(`starting over: ${event.reason}`)
       this.#printer.print(event)
@@ -133,24 +150,42 @@ class Follower {
     stdout.once('drain', () => socket.resume())
   }
 
-  #tellStatus(status: LinkStatus): void {
-    switch (status.kind) {
+  #tellState(state: ConnectionState, client: KalamClient): void {
+    const { status, attempt, retryInMs, everConnected, error } = state
+    switch (status) {
+      case 'idle':
       case 'connecting':
         break
       case 'connected':
         if (this.#wasConnected) this.#say('connected again')
         this.#wasConnected = true
+        this.#refusedTokens = 0
         break
-      case 'waiting':
-        this.#sayWaiting(status)
+      case 'reconnecting':
+        if (retryInMs === undefined || error === undefined) break
+        if (!everConnected && attempt >= firstAttemptsMax) this.#end(this.#closedError(error))
+        else this.#sayWaiting(error.message, retryInMs)
         break
       case 'closed':
-        if (status.error !== undefined) this.#end(this.#closedError(status.error))
+        if (error !== undefined) this.#refused(error, client)
     }
   }
 
-  #sayWaiting({ error, delayMs }: { readonly error: LinkError; readonly delayMs: number }): void {
-    this.#say(`${error.message}; trying again in ${(delayMs / 1000).toFixed(1)} s`)
+  /** A server that starts anew has another token, which may not be there yet. */
+  #refused(error: Pick<ErrorDetails, 'code' | 'message'>, client: KalamClient): void {
+    const { target } = this.#options.connection
+    const mayHelp = error.code === 'UNAUTHORIZED' && target.isToken
+    if (!mayHelp || this.#refusedTokens >= refusedTokensMax) {
+      this.#end(this.#closedError(error))
+      return
+    }
+    this.#refusedTokens += 1
+    this.#sayWaiting(error.message, refusedTokenPauseMs)
+    this.#refusedTimer = setTimeout(() => client.connect(), refusedTokenPauseMs)
+  }
+
+  #sayWaiting(message: string, delayMs: number): void {
+    this.#say(`${message}; trying again in ${(delayMs / 1000).toFixed(1)} s`)
   }
 
   /** On standard error: results are what is piped on. */
@@ -159,7 +194,7 @@ class Follower {
     if (!isQuiet) surroundings.stderr.write(`kalam: ${displayLine(text)}\n`)
   }
 
-  #fail(error: LinkError): void {
+  #fail(error: ErrorDetails): void {
     const { sql, place, surroundings } = this.#options
     const { text, shift, source, line, column } = place ?? {
       ...{ text: sql, shift: 0, source: undefined, line: 1, column: 1 },
@@ -179,11 +214,17 @@ class Follower {
     this.#end(status === 403 ? 'notAuthorised' : 'sqlError')
   }
 
-  #closedError({ code, message }: LinkError): CliError {
+  #closedError({ code, message }: Pick<ErrorDetails, 'code' | 'message'>): CliError {
     const { target } = this.#options.connection
     if (code === 'UNAUTHORIZED')
       return new CliError('notAuthorised', wrongKeyAdvice(target, message))
     if (code === 'FORBIDDEN') return new CliError('notAuthorised', message)
     return new CliError('notConnected', `cannot subscribe at ${target.url}: ${message}`)
   }
+}
+
+/** Of codes that this version does not know, 500. */
+function statusOf(code: string): number {
+  // Any text may be looked up.
+  return Object.hasOwn(errorCodes, code) ? errorCodes[code as ErrorCode].status : 500
 }

@@ -77,7 +77,8 @@ export async function openScriptedDoor(
   }
   return {
     url: `http://127.0.0.1:${http.port}`,
-    adminKey: 'scripted',
+    // It has the form of a key.
+    adminKey: `kal_${'A'.repeat(43)}`,
     nextWatch,
     metrics: async () => (await metrics.render()).body,
     cutSockets: () => {

@@ -1,0 +1,498 @@
+/**
+ * The core's host: it has a socket, a timer and a clock, does what the core says, and passes on
+ * what it tells. When the core fails, another one goes on with what the subscribers have kept.
+ */
+import { Core, coreSettings, type CoreEvent, type CoreState, type CoreText } from './core.js'
+import type { QueryEvent, SubscriptionEvent } from './core.js'
+import { KalamError, readError } from './kalam-error.js'
+
+/** What is used of a WebSocket: that of browsers will do, and that of `ws`. */
+export interface SocketLike {
+  binaryType: string
+  onopen: ((event: never) => void) | null
+  onmessage: ((event: never) => void) | null
+  onerror: ((event: never) => void) | null
+  onclose: ((event: never) => void) | null
+  send(frame: Uint8Array<ArrayBuffer>): void
+  close(code?: number): void
+}
+
+export type WebSocketConstructor = new (url: string, protocols: string[]) => SocketLike
+
+/** Somebody with a live query. */
+export interface Subscriber {
+  /** What to ask for, with what is kept of it. */
+  request(): SubscribeRequest
+  take(event: SubscriptionEvent): void
+  /** The connection is lost: what it has may be old. */
+  suspend(): void
+  /** Sees its frames before the core, and gives what the core is to see; undefined: nothing. */
+  filter?(frame: Uint8Array): Uint8Array | undefined
+}
+
+export interface SubscribeRequest {
+  /** sql, params, namespace, from, from_id; and of rows that are kept: columns, key, rows. */
+  readonly texts: readonly CoreText[]
+  readonly isOrdered: boolean
+}
+
+/** A statement that was asked for. */
+export interface Query {
+  /** sql, params, namespace, rows, transaction, idempotency_key. */
+  readonly texts: readonly CoreText[]
+  /** Until there is a connection; otherwise it fails at once without one. */
+  readonly mayWait: boolean
+  take(event: QueryEvent): void
+  fail(error: KalamError): void
+}
+
+export interface Welcome {
+  readonly user_id: string
+  readonly name: string
+  readonly role: 'user' | 'service' | 'admin'
+  readonly version: string
+  readonly read_only: boolean
+}
+
+export interface ConnectionOptions {
+  readonly module: WebAssembly.Module | Promise<WebAssembly.Module>
+  readonly WebSocket: WebSocketConstructor
+  /** url, apiKey, userId; asked for before each attempt. */
+  readonly identity: () => readonly CoreText[]
+  /** Values by the names of coreSettings. */
+  readonly settings: Readonly<Partial<Record<keyof typeof coreSettings, number | undefined>>>
+  /** ms that do not go back. */
+  readonly clock: () => number
+  onState(state: CoreState): void
+  onWelcome(welcome: Welcome): void
+}
+
+const subProtocol = 'kalam.v1.bin'
+const connected = 2
+const closed = 4
+/** A core that fails so often within `failuresWindowMs` would fail for ever. */
+const failuresMax = 3
+const failuresWindowMs = 60_000
+/** What setTimeout takes. */
+const timerMsMax = 2 ** 31 - 1
+
+export class Connection {
+  readonly #options: ConnectionOptions
+  readonly #subscribers = new Map<Subscriber, number>()
+  readonly #queries = new Map<number, Query>()
+  /** Queries that wait for a connection, and what ends their wait. */
+  readonly #held = new Map<Query, ReturnType<typeof setTimeout> | undefined>()
+  readonly #sockets = new Map<number, SocketLike>()
+  readonly #events: CoreEvent[] = []
+  readonly #failuresAt: number[] = []
+  #module: WebAssembly.Module | undefined
+  #core: Core | undefined
+  /** What is to be done when there is a core. */
+  #early: ((core: Core) => void)[] = []
+  #state = 0
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #timerAt = Infinity
+  #isActing = false
+  /** Somebody wants a connection. */
+  #isWanted = false
+
+  /** Throws KalamError `CONFIG_…` if the core refuses the identity; with a promise, a state tells. */
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    if (options.module instanceof WebAssembly.Module) this.#begin(options.module)
+    else void this.#beginLater(options.module)
+  }
+
+  get isConnected(): boolean {
+    return this.#state === connected
+  }
+
+  /** Throws KalamError `CONFIG_…` if the identity has become one that the core refuses. */
+  connect(): void {
+    const refused: KalamError[] = []
+    this.#isWanted = true
+    this.#do((core) => {
+      const error = this.#configure(core)
+      if (error === undefined) core.exports.connect(this.#now())
+      else refused.push(error)
+    })
+    for (const error of refused) throw error
+  }
+
+  disconnect(): void {
+    this.#isWanted = false
+    this.#do((core) => core.exports.disconnect(this.#now()))
+    this.#plan(Infinity)
+    for (const query of this.#takeHeld())
+      query.fail(new KalamError({ code: 'CLOSED', message: 'the client was closed' }))
+  }
+
+  /** The network may be back, or the machine has slept. */
+  wake(): void {
+    if (this.#core !== undefined) this.#do((core) => core.exports.wake(this.#now()))
+  }
+
+  subscribe(subscriber: Subscriber): void {
+    this.#subscribers.set(subscriber, 0)
+    this.#do((core) => this.#ask(core, subscriber))
+  }
+
+  unsubscribe(subscriber: Subscriber): void {
+    const id = this.#subscribers.get(subscriber) ?? 0
+    this.#subscribers.delete(subscriber)
+    if (id !== 0) this.#do((core) => core.exports.unsubscribe(id, this.#now()))
+  }
+
+  /** JSON of a subscriber's rows, exactly as the server wrote them; undefined: they cannot be had. */
+  readRows(subscriber: Subscriber): string | undefined {
+    const id = this.#subscribers.get(subscriber) ?? 0
+    const core = this.#core
+    if (id === 0 || core === undefined) return undefined
+    try {
+      core.exports.readRows(id, 0, timerMsMax)
+      const [event] = core.take()
+      return event?.kind === 'rows' ? event.text : undefined
+    } catch (cause) {
+      this.#fail(cause)
+      return undefined
+    }
+  }
+
+  /** `timeoutMs`: how long it may wait for a connection; 0: for ever. The core knows the rest. */
+  query(query: Query, timeoutMs: number): void {
+    if (this.isConnected || !query.mayWait || this.#state === closed) {
+      this.#send(query)
+      return
+    }
+    const late = () => {
+      this.#held.delete(query)
+      query.fail(unsent(timeoutMs))
+    }
+    this.#held.set(query, timeoutMs === 0 ? undefined : setTimeout(late, timeoutMs))
+  }
+
+  /** Nothing is told of it any more. A query that has been sent is carried out all the same. */
+  forget(query: Query): void {
+    clearTimeout(this.#held.get(query))
+    this.#held.delete(query)
+    for (const [id, known] of this.#queries) if (known === query) this.#queries.delete(id)
+  }
+
+  #begin(module: WebAssembly.Module): void {
+    this.#module = module
+    const core = this.#open(module)
+    const refused = this.#configure(core)
+    if (refused !== undefined) throw refused
+    this.#start(core)
+  }
+
+  /** Instances may not be made at once either where modules may not. */
+  async #beginLater(compiling: WebAssembly.Module | Promise<WebAssembly.Module>): Promise<void> {
+    try {
+      const module = await compiling
+      const core = this.#prepared(new Core(await WebAssembly.instantiate(module, {})))
+      this.#module = module
+      const refused = this.#configure(core)
+      if (refused !== undefined) throw refused
+      this.#start(core)
+    } catch (cause) {
+      this.#giveUp(cause instanceof KalamError ? cause : broken(cause))
+    }
+  }
+
+  #open(module: WebAssembly.Module): Core {
+    return this.#prepared(new Core(new WebAssembly.Instance(module, {})))
+  }
+
+  #prepared(core: Core): Core {
+    core.exports.seed(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1)
+    for (const [name, value] of Object.entries(this.#options.settings))
+      // The keys of `settings` are those of `coreSettings`.
+      if (value !== undefined)
+        core.exports.setting(coreSettings[name as keyof typeof coreSettings], value)
+    return core
+  }
+
+  #configure(core: Core): KalamError | undefined {
+    if (core.exports.configure(core.giveTexts(this.#options.identity())) !== 0) return undefined
+    const [event] = core.take()
+    return event?.kind === 'error' ? readError(event.text) : broken(undefined)
+  }
+
+  #start(core: Core): void {
+    this.#core = core
+    const early = this.#early
+    this.#early = []
+    for (const work of early) this.#do(work)
+  }
+
+  #now(): number {
+    return this.#options.clock()
+  }
+
+  /** Runs calls of the core, then does what they tell. */
+  #do(work: (core: Core) => void): void {
+    const core = this.#core
+    if (core === undefined) {
+      this.#early.push(work)
+      return
+    }
+    try {
+      work(core)
+      this.#events.push(...core.take())
+      this.#plan(core.exports.dueAt())
+    } catch (cause) {
+      this.#fail(cause)
+    }
+    this.#act()
+  }
+
+  /** One event after the other, also when what it does makes more. */
+  #act(): void {
+    if (this.#isActing) return
+    this.#isActing = true
+    for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) {
+      try {
+        this.#actOn(event)
+      } catch (cause) {
+        // JSON that is none, for one: as if the core had failed.
+        this.#fail(cause)
+      }
+    }
+    this.#isActing = false
+  }
+
+  #actOn(event: CoreEvent): void {
+    switch (event.kind) {
+      case 'open':
+        this.#openSocket(event.socket, event.url)
+        break
+      case 'send':
+        this.#sockets.get(event.socket)?.send(event.frame)
+        break
+      case 'close':
+        this.#closeSocket(event.socket, event.code)
+        break
+      case 'state':
+        this.#enter(event)
+        break
+      case 'welcome':
+        // The core writes it, with these fields.
+        this.#options.onWelcome(JSON.parse(event.text) as Welcome)
+        break
+      case 'result':
+        this.#answer(event)
+        break
+      case 'error':
+        if (this.#queries.has(event.id)) this.#answer(event)
+        else this.#tell(event)
+        break
+      case 'subscribed':
+      case 'rows':
+      case 'changes':
+      case 'ready':
+      case 'reset':
+        this.#tell(event)
+    }
+  }
+
+  #enter(state: CoreState): void {
+    const wasConnected = this.isConnected
+    this.#state = state.state
+    if (state.state === closed) this.#isWanted = false
+    if (wasConnected) for (const subscriber of this.#subscribers.keys()) subscriber.suspend()
+    this.#options.onState(state)
+    if (state.state !== connected && state.state !== closed) return
+    // Those that wait are sent, or told that there is no connection.
+    for (const query of this.#takeHeld()) this.#send(query)
+  }
+
+  #takeHeld(): readonly Query[] {
+    const held = [...this.#held]
+    this.#held.clear()
+    for (const [, timer] of held) clearTimeout(timer)
+    return held.map(([query]) => query)
+  }
+
+  #send(query: Query): void {
+    this.#do((core) => {
+      try {
+        const id = core.exports.query(core.giveTexts(query.texts), 0, this.#now())
+        this.#queries.set(id, query)
+      } catch (cause) {
+        query.fail(broken(cause))
+        throw cause
+      }
+    })
+  }
+
+  #answer(event: QueryEvent): void {
+    const query = this.#queries.get(event.id)
+    this.#queries.delete(event.id)
+    query?.take(event)
+  }
+
+  #ask(core: Core, subscriber: Subscriber): void {
+    if (!this.#subscribers.has(subscriber)) return
+    const { texts, isOrdered } = subscriber.request()
+    const ask = (asked: readonly CoreText[]) =>
+      core.exports.subscribe(core.giveTexts(asked), Number(isOrdered), this.#now())
+    const id = ask(texts)
+    this.#subscribers.set(subscriber, id)
+    // 0: rows that are none. Without them it starts from nothing, which is never wrong.
+    if (id === 0) this.#subscribers.set(subscriber, ask(texts.slice(0, keptFrom)))
+  }
+
+  #tell(event: SubscriptionEvent): void {
+    for (const [subscriber, id] of this.#subscribers) {
+      if (id !== event.id) continue
+      if (event.kind === 'error') this.#subscribers.delete(subscriber)
+      subscriber.take(event)
+      return
+    }
+  }
+
+  // ---- The socket
+
+  #openSocket(id: number, url: string): void {
+    let reason = ''
+    const end = (code: number, told: string) => {
+      this.#sockets.delete(id)
+      this.#do((core) => core.exports.closed(id, code, core.giveText(told), this.#now()))
+    }
+    try {
+      const socket = new this.#options.WebSocket(url, [subProtocol])
+      this.#sockets.set(id, socket)
+      socket.binaryType = 'arraybuffer'
+      socket.onopen = () => {
+        // A key may have been renewed since.
+        this.#do((core) => {
+          core.exports.configure(core.giveTexts(this.#options.identity()))
+          core.exports.opened(id, this.#now())
+        })
+      }
+      socket.onmessage = ({ data }: { readonly data: unknown }) => {
+        if (data instanceof ArrayBuffer) this.#receive(id, new Uint8Array(data))
+        else if (data instanceof Uint8Array) this.#receive(id, data)
+      }
+      socket.onerror = ({ message }: { readonly message?: unknown }) => {
+        // Browsers tell nothing; others do.
+        if (typeof message === 'string') reason = message
+      }
+      socket.onclose = (event: { readonly code: number; readonly reason: string }) =>
+        end(event.code, event.reason === '' ? reason : event.reason)
+    } catch (cause) {
+      // An insecure address in a secure page, for one.
+      end(1006, cause instanceof Error ? cause.message : '')
+    }
+  }
+
+  #closeSocket(id: number, code: number): void {
+    const socket = this.#sockets.get(id)
+    if (socket === undefined) return
+    this.#sockets.delete(id)
+    for (const name of ['onopen', 'onmessage', 'onclose'] as const) socket[name] = null
+    // A socket that is closed while it connects tells of an error, which `ws` would throw.
+    socket.onerror = () => undefined
+    socket.close(code)
+  }
+
+  #receive(socket: number, frame: Uint8Array): void {
+    const seen = this.#filtered(frame)
+    if (seen === undefined) return
+    this.#do((core) => core.exports.receive(socket, core.give(seen), this.#now()))
+  }
+
+  #filtered(frame: Uint8Array): Uint8Array | undefined {
+    for (const [subscriber, id] of this.#subscribers)
+      if (subscriber.filter !== undefined && id === idOf(frame)) return subscriber.filter(frame)
+    return frame
+  }
+
+  /** Sets the timer for when the core is due. One that is earlier does no harm. */
+  #plan(dueAt: number): void {
+    if (this.#timer !== undefined && this.#timerAt <= dueAt && dueAt < Infinity) return
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#timerAt = dueAt
+    if (dueAt === Infinity) return
+    const waitMs = Math.min(Math.max(0, dueAt - this.#now()), timerMsMax)
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      this.#do((core) => core.exports.tick(this.#now()))
+    }, waitMs)
+  }
+
+  // ---- When the core fails
+
+  /** A trap: memory is used up, or a bug. That instance is done for; another one goes on. */
+  #fail(cause: unknown): void {
+    const error = broken(cause)
+    this.#core = undefined
+    this.#events.length = 0
+    this.#plan(Infinity)
+    for (const id of [...this.#sockets.keys()]) this.#closeSocket(id, 1000)
+    const now = this.#now()
+    this.#failuresAt.push(now)
+    const lately = this.#failuresAt.filter((at) => now - at < failuresWindowMs)
+    if (this.#module === undefined || lately.length > failuresMax) {
+      this.#giveUp(error)
+      return
+    }
+    this.#endQueries(error)
+    this.#enter({ kind: 'state', state: 3, attempt: 0, waitMs: 0, error: json(error) })
+    // As at the start: not all places may make an instance at once.
+    for (const subscriber of this.#subscribers.keys())
+      this.#early.push((core) => this.#ask(core, subscriber))
+    if (this.#isWanted) this.#early.push((core) => core.exports.connect(this.#now()))
+    void this.#beginLater(this.#module)
+  }
+
+  #endQueries(error: KalamError): void {
+    const sent = [...this.#queries.values()]
+    this.#queries.clear()
+    for (const query of sent)
+      query.fail(new KalamError(error.details, { outcome: 'unknown', cause: error.cause }))
+  }
+
+  #giveUp(error: KalamError): void {
+    this.#endQueries(error)
+    for (const query of this.#takeHeld()) query.fail(error)
+    this.#early = []
+    this.#enter({ kind: 'state', state: closed, attempt: 0, waitMs: 0, error: json(error) })
+  }
+}
+
+/** Texts of a subscription from here on are of rows that were kept, and the cursor before from_id. */
+const keptFrom = 3
+
+function broken(cause: unknown): KalamError {
+  return new KalamError(
+    { code: 'PROTOCOL', message: 'the core of the client failed, and another one is started' },
+    { cause },
+  )
+}
+
+function unsent(waitedMs: number): KalamError {
+  const message = `there was no connection for ${waitedMs} ms; the statement was not sent`
+  return new KalamError({ code: 'NOT_CONNECTED', message })
+}
+
+function json({ details }: KalamError): string {
+  return JSON.stringify(details)
+}
+
+/** Of whom a frame tells; -1 if it is of no subscription. */
+function idOf(frame: Uint8Array): number {
+  const tag = frame[0] ?? 0
+  if (tag < 0x42 || (tag > 0x46 && tag !== 0x49)) return -1
+  // `subscribed` and `error` have a byte of flags; an error without an id is of nobody.
+  let at = tag === 0x42 || tag === 0x49 ? 2 : 1
+  if (tag === 0x49 && frame[1] !== 1) return -1
+  let id = 0
+  for (let scale = 1; ; scale *= 0x80) {
+    const byte = frame[at++] ?? 0
+    id += (byte & 0x7f) * scale
+    if (byte < 0x80) return id
+  }
+}
