@@ -1,8 +1,13 @@
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  // AssemblyScript is checked by its own compiler.
-  { ignores: ['**/dist/**', '**/node_modules/**', 'coverage/**', 'link/core/assembly/**'] },
+  // AssemblyScript is checked by its own compiler, the example by vue-tsc.
+  {
+    ignores: [
+      ...['**/dist/**', '**/node_modules/**', 'coverage/**'],
+      ...['link/core/assembly/**', 'examples/**'],
+    ],
+  },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],

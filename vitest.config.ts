@@ -1,3 +1,4 @@
+import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
@@ -29,6 +30,19 @@ export default defineConfig({
             'tests/fuzz/socket.test.ts',
           ],
           env: { UWS_USE_FALLBACK: '1' },
+        },
+      },
+      {
+        // The example's components, in a page that is only simulated.
+        extends: true,
+        plugins: [vue()],
+        test: {
+          name: 'example',
+          include: ['examples/*/tests/**/*.test.ts'],
+          environment: 'happy-dom',
+          environmentOptions: {
+            happyDOM: { settings: { fetch: { disableSameOriginPolicy: true } } },
+          },
         },
       },
     ],

@@ -8,7 +8,8 @@ cd "$(dirname "$0")"
 export KALAM_URL
 user=todo-app
 
-kalam() { npx --no -- kalam "$@"; }
+# Installed, or that of this checkout.
+command -v kalam >/dev/null || kalam() { npx --no -- kalam "$@"; }
 
 saved() { [ ! -f .env.local ] || sed -n "s/^$1=//p" .env.local; }
 

@@ -2,66 +2,16 @@
  * D5, F2: `kalam subscribe` beside a real server that is stopped and killed under writes. What was
  * acknowledged is printed, in order and once, whatever happened in between.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { copyOfTemplate } from '../support/engine.js'
-import { freePort } from '../support/free-port.js'
-import { kalam, kalamBin, kalamEnv } from '../support/kalam.js'
+import { kalam } from '../support/kalam.js'
 import { startKalam, type RunningKalam } from '../support/running-kalam.js'
-import { within } from '../support/socket-client.js'
-
-interface Place {
-  readonly home: string
-  readonly folder: string
-  readonly port: number
-  readonly url: string
-}
+import { closePlace, endServer, openPlace, serve, type Place } from '../support/server-process.js'
 
 interface Line {
   readonly type: string
   readonly row?: { readonly n: number; readonly t?: string }
   readonly key?: readonly number[]
   readonly cursor: string | null
-}
-
-async function openPlace(): Promise<Place> {
-  const port = await freePort()
-  return {
-    home: mkdtempSync(join(tmpdir(), 'kalam-restarts-')),
-    folder: copyOfTemplate(),
-    port,
-    url: `http://127.0.0.1:${port}`,
-  }
-}
-
-function closePlace({ home, folder }: Place): void {
-  rmSync(home, { recursive: true, force: true })
-  rmSync(join(folder, '..'), { recursive: true, force: true })
-}
-
-/** Resolves when it takes SQL. */
-async function serve({ home, folder, port, url }: Place): Promise<ChildProcess> {
-  const args = ['serve', '--port', String(port), '--data-dir', folder, '--log-level', 'silent']
-  const server = spawn(process.execPath, [kalamBin, ...args], {
-    env: kalamEnv({ home }),
-    stdio: 'ignore',
-  })
-  const deadlineMs = performance.now() + 60_000
-  for (;;) {
-    const answer = await fetch(`${url}/ready`).catch(() => undefined)
-    if (answer?.status === 200) return server
-    if (performance.now() > deadlineMs) throw new Error('the server did not start within 60 s')
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-}
-
-async function end(server: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-  const ended = new Promise((resolve) => server.once('exit', resolve))
-  server.kill(signal)
-  await within('the end of the server', ended)
 }
 
 /** Runs SQL with the command line, which finds the token by itself; whether it was acknowledged. */
@@ -95,7 +45,7 @@ test('D5: followed through restarts and kill -9, nothing is missed and nothing c
     const last = n
     // Under way when the server ends: it may be kept or not.
     const underWay = sql(place, `insert into log select ${last}, 'w' from generate_series(1, 1)`)
-    await end(server, signal)
+    await endServer(server, signal)
     if (await underWay) acknowledged.push(last)
     server = await serve(place)
   }
@@ -123,7 +73,7 @@ test('D5: followed through restarts and kill -9, nothing is missed and nothing c
   later.interrupt()
   await later.exit
 
-  await end(server, 'SIGTERM')
+  await endServer(server, 'SIGTERM')
   closePlace(place)
 }, 240_000)
 
@@ -138,7 +88,7 @@ test('D3: a query that is evaluated anew is told from the start after a restart'
   await sql(place, 'insert into log values (1), (2)')
   const before = [await nextLine(run), await nextLine(run)]
   expect(before.find(({ type }) => type === 'insert')).toMatchObject({ row: { n: 2 } })
-  await end(server, 'SIGKILL')
+  await endServer(server, 'SIGKILL')
   server = await serve(place)
   const after: Line[] = []
   do after.push(await nextLine(run))
@@ -147,6 +97,6 @@ test('D3: a query that is evaluated anew is told from the start after a restart'
   expect(after[1]).toMatchObject({ type: 'snapshot', row: { n: 2 } })
   run.interrupt()
   expect(await run.exit).toBe(0)
-  await end(server, 'SIGTERM')
+  await endServer(server, 'SIGTERM')
   closePlace(place)
 }, 120_000)

@@ -1,8 +1,8 @@
 /** Runs the real command line, as a process of its own. */
 import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 
-export const kalamBin = fileURLToPath(new URL('../../cli/bin/kalam.js', import.meta.url))
+export const kalamBin = join(import.meta.dirname, '../../cli/bin/kalam.js')
 
 export interface KalamOptions {
   /** `$HOME`: where profiles, history and local tokens are. */

@@ -4,7 +4,8 @@
  */
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { openChromium } from './chromium.js'
+import type { Browser as ChromiumBrowser } from 'playwright-core'
+import { launchChromium, openChromium } from './chromium.js'
 import { openFirefox } from './firefox.js'
 import { openWebKit } from './webkit.js'
 
@@ -52,11 +53,20 @@ export function browserMissing(engine: Engine): string | undefined {
 }
 
 /** Starts one. The caller closes it. */
-export async function openBrowser(engine: Engine): Promise<Browser> {
+export function openBrowser(engine: Engine): Promise<Browser> {
+  return kinds[engine].open(binariesOf(engine))
+}
+
+/** Starts Chromium for tests of several tabs, with all that playwright can do to them. */
+export function openTabs(): Promise<ChromiumBrowser> {
+  return launchChromium(binariesOf('chromium'))
+}
+
+function binariesOf(engine: Engine): readonly string[] {
   const binaries = findBinaries(engine)
-  const { packages, open } = kinds[engine]
+  const { packages } = kinds[engine]
   if (binaries === undefined) throw new Error(`no ${engine}; install the packages ${packages}`)
-  return open(binaries)
+  return binaries
 }
 
 /** Paths of what it takes, in the order of the table; undefined: something is missing. */

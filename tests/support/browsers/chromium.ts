@@ -1,5 +1,5 @@
 /** Chromium, driven by playwright-core; the browser itself is the machine's. */
-import { chromium } from 'playwright-core'
+import { chromium, type Browser as ChromiumBrowser } from 'playwright-core'
 import type { Browser } from './browser.js'
 
 /** What it would ask of the network by itself fails, or takes time, on machines without one. */
@@ -14,9 +14,13 @@ const quiet = [
   '--no-first-run',
 ]
 
-export async function openChromium([executablePath = '']: readonly string[]): Promise<Browser> {
+export function launchChromium([executablePath = '']: readonly string[]): Promise<ChromiumBrowser> {
   // Root has no sandbox; only pages of these tests are opened.
-  const browser = await chromium.launch({ executablePath, args: quiet, chromiumSandbox: false })
+  return chromium.launch({ executablePath, args: quiet, chromiumSandbox: false })
+}
+
+export async function openChromium(binaries: readonly string[]): Promise<Browser> {
+  const browser = await launchChromium(binaries)
   const page = await browser.newPage()
   return {
     name: `Chromium ${browser.version()}`,
