@@ -10,7 +10,7 @@ import { openTestServer, type TestServer } from '../support/server.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-const [start = '', firstSteps = '', watch = '', users = '', check = ''] = Array.from(
+const [start = '', firstSteps = '', watch = '', example = '', users = '', check = ''] = Array.from(
   readme.matchAll(/^```sh\n([^]*?)^```$/gmu),
   ([, commands = '']) => commands,
 )
@@ -28,6 +28,8 @@ describe('README.md', () => {
     }
     expect([start, check]).toEqual(['npm ci && npm start\n', 'npm ci && npm test\n'])
     expect(Object.keys(scripts)).toEqual(expect.arrayContaining(['start', 'test']))
+    const folder = /^cd (\S+) && npm start\n$/u.exec(example)?.[1] ?? 'none'
+    expect(readFileSync(`${root}/${folder}/package.json`, 'utf8')).toContain('"start": ')
   })
 
   test('takes the first steps: each user’s own rows, a delete and its undoing, root’s view', async () => {
