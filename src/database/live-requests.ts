@@ -48,8 +48,10 @@ async function compose(
   searchPath: readonly string[],
 ): Promise<ComposedText> {
   if (mentionsNone(plan)) return composer.composePlain(plan).composed
-  return composer.compose(plan, { tables: tables.known ?? (await tables.load()), searchPath })
-    .composed
+  const names = { tables: tables.known ?? (await tables.load()), searchPath }
+  const { composed, refusal } = composer.compose(plan, names)
+  if (refusal !== undefined) throw refusal
+  return composed
 }
 
 type SqlStatement = ReadyStatement & { readonly kind: 'sql' }

@@ -139,7 +139,8 @@ export class StatementRunner {
   /** Runs a statement's text inside another, such as DECLARE CURSOR; error positions stay its own. */
   async runWrapped(statement: SqlStatement, prefix: string): Promise<RawResult> {
     const { plan, parameters, identity } = statement
-    const { composed } = await this.#compose(statement)
+    const { composed, refusal } = await this.#compose(statement)
+    if (refusal !== undefined) throw await this.#refusalOf(refusal, composed, identity)
     try {
       return await this.#execute({
         text: prefix + composed.text,
@@ -175,8 +176,9 @@ export class StatementRunner {
 
   async #runComposed(
     { plan, identity, parameters }: SqlStatement,
-    { composed, command }: Rewriting,
+    { composed, command, refusal }: Rewriting,
   ): Promise<StatementOutcome> {
+    if (refusal !== undefined) throw await this.#refusalOf(refusal, composed, identity)
     const { parameterCount } = plan
     try {
       const result = await this.#execute({
@@ -189,6 +191,17 @@ export class StatementRunner {
       return await this.outcomeOf(command === undefined ? result : answerAs(command, result))
     } catch (error) {
       throw error instanceof DbError ? inCallersText(error, composed) : error
+    }
+  }
+
+  /** Why it is refused, or what PostgreSQL says first of the table that it names. */
+  async #refusalOf(refusal: DbError, composed: ComposedText, identity: Identity): Promise<DbError> {
+    try {
+      await this.#execute({ text: composed.text, parameterCount: 0, parameters: [], identity })
+      return refusal
+    } catch (error) {
+      if (!(error instanceof DbError)) throw error
+      return inCallersText(error, composed)
     }
   }
 

@@ -131,6 +131,23 @@ describe('B2: a USER table', () => {
     expect(found[3]).toEqual([{ id: 1, name: 'a' }])
   })
 
+  test('B11: and so does TABLE, of a table to which columns were added as well', async () => {
+    const found = await rowsOf(
+      `BEGIN; CREATE USER TABLE own.first (id int PRIMARY KEY, name text);
+       INSERT INTO own.first VALUES (1, 'a');
+       ALTER TABLE own.first ADD n int DEFAULT 5;
+       CREATE USER TABLE own.second (id int PRIMARY KEY, name text, n int);
+       INSERT INTO own.second TABLE own.first;
+       UPDATE own.second SET id = 2;
+       INSERT INTO own.first (TABLE ONLY own.second);
+       TABLE own.first ORDER BY id; ROLLBACK`,
+    )
+    expect(found[8]).toMatchObject([
+      { id: 1, name: 'a', n: 5 },
+      { id: 2, name: 'a', n: 5 },
+    ])
+  })
+
   test('B11: TRUNCATE takes the caller’s rows, softly, of several tables at once', async () => {
     const found = await rowsOf(
       `BEGIN; TRUNCATE own.lists, own.todos;
@@ -317,6 +334,25 @@ describe('B8: INCLUDE DELETED and UNDELETE', () => {
     expect(await at(`UNDELETE FROM past.notes WHERE nope = 1 RETURNING id`)).toBe(32)
     expect(await at(`UNDELETE FROM past.notes RETURNING nope`)).toBe(36)
     expect(await at(`SELECT 1; SELECT * FROM past.nothing INCLUDE DELETED`)).toBe(25)
+  })
+
+  test('what is not there is an error of PostgreSQL’s, what is there and keeps nothing is refused', async () => {
+    await server.sql('CREATE TABLE past.plain (id int); CREATE VIEW past.seen AS SELECT 1 AS id')
+    await server.sql('GRANT SELECT ON past.seen TO user')
+    for (const [key, table, expected] of [
+      [alice, 'past.nothing', { code: 'QUERY_REJECTED', sqlstate: '42P01' }],
+      [alice, 'nowhere.notes', { code: 'QUERY_REJECTED', sqlstate: '42P01' }],
+      [alice, 'past.plain', { code: 'FORBIDDEN', sqlstate: '42501' }],
+      [alice, 'past.seen', { code: 'STATEMENT_REFUSED', sqlstate: '0A000' }],
+      [server.adminKey, 'past.plain', { code: 'STATEMENT_REFUSED', sqlstate: '0A000' }],
+    ] as const) {
+      const read = { sql: `SELECT $1::int FROM ${table} INCLUDE DELETED x`, params: [1] }
+      const error = await errorOf(read.sql, { key, params: read.params })
+      expect(error).toMatchObject(expected)
+      if (error?.sqlstate !== '42501') expect(error?.position).toBe(21)
+      expect(await errorOf(`UNDELETE FROM ${table} WHERE id = 1`, { key })).toMatchObject(expected)
+    }
+    await server.sql('DROP TABLE past.plain; DROP VIEW past.seen')
   })
 
   test('a stream of rows has them too', async () => {

@@ -8,6 +8,7 @@ import type { FindTable } from './find-table.js'
 import type { Scope } from './scoped-tree.js'
 import { stripSchema } from './strip-schema.js'
 import { afterName } from './token-walk.js'
+import { UnknownTable } from './unknown-table.js'
 
 /** The tables of one statement that are meant. */
 export class IncludedTables {
@@ -54,7 +55,9 @@ export class IncludedTables {
     if (isManaged(shape) && shape.twin !== undefined) return shape
     const name = this.#draft.nameAt(table.location)
     const what = isManaged(shape) ? `a ${kindName(shape.kind)}` : 'no USER or SHARED table'
-    throw this.#refusal(table, `INCLUDE DELETED is refused: ${name} is ${what}`)
+    const refusal = this.#refusal(table, `INCLUDE DELETED is refused: ${name} is ${what}`)
+    const isUnknown = shape === undefined && !scope.names.has(table.relname ?? '')
+    throw isUnknown ? new UnknownTable(this.#draft.indexOf(table.location), refusal) : refusal
   }
 
   #refusal(table: RangeVar, message: string) {

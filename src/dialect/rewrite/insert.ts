@@ -5,12 +5,20 @@
  */
 import type { IndexStmt, InsertStmt, MergeStmt, Node, SelectStmt } from 'libpg-query'
 import { quoteIdentifier } from '../compose-text.js'
+import type { Token } from '../../protocol/sql-text.js'
 import { fieldsOf } from '../syntax-tree.js'
 import { isManaged, isPerUser, type TableShape } from '../table-shape.js'
 import type { Draft } from './draft.js'
 import type { FindTable } from './find-table.js'
 import type { Scope } from './scoped-tree.js'
-import { afterAliasName, afterName, findToken, walkTokens } from './token-walk.js'
+import {
+  afterAliasName,
+  afterName,
+  findToken,
+  significantAt,
+  walkTokens,
+  wordOf,
+} from './token-walk.js'
 
 export function rewriteInsert(
   insert: InsertStmt,
@@ -138,13 +146,28 @@ function spellStars(
   const values = targets.map((node) => fieldsOf(node, 'ResTarget')?.val)
   for (const value of values.filter(isStar)) {
     const { location = 0 } = fieldsOf(value, 'ColumnRef') ?? {}
-    const start = context.draft.indexOf(location)
     // The star of TABLE t stands nowhere.
-    const star = location < 0 ? undefined : findToken(context.draft.text, start, '*')
-    if (star === undefined) return undefined
-    context.draft.replace(start, star.end, text)
+    if (location < 0) spellTable(text, context.draft.indexOf(table?.location), context.draft)
+    else spellStar(text, context.draft.indexOf(location), context.draft)
   }
   return values.reduce((sum, value) => sum + (isStar(value) ? own.length : 1), 0)
+}
+
+function spellStar(columns: string, start: number, draft: Draft): void {
+  const star = findToken(draft.text, start, '*')
+  if (star !== undefined) draft.replace(start, star.end, columns)
+}
+
+/** `TABLE [ONLY] t`: before the name, the last token that reads so. */
+function spellTable(columns: string, nameStart: number, draft: Draft): void {
+  let word: Token | undefined
+  for (
+    let token = significantAt(draft.text, 0);
+    token !== undefined && token.start < nameStart;
+    token = significantAt(draft.text, token.end)
+  )
+    if (wordOf(draft.text, token) === 'table') word = token
+  if (word !== undefined) draft.replace(word.start, word.end, `select ${columns} from`)
 }
 
 function isStar(node: Node | undefined): boolean {

@@ -27,6 +27,7 @@ import { visitScoped, type Scope } from './scoped-tree.js'
 import { SystemColumns } from './system-columns.js'
 import { rewriteTruncate } from './truncate.js'
 import { rewriteUndelete } from './undelete.js'
+import { UnknownTable } from './unknown-table.js'
 
 export interface RewriteContext {
   readonly parser: PostgresParser
@@ -39,6 +40,11 @@ export interface Rewriting {
   readonly composed: ComposedText
   /** The command that is answered, where the engine's own would be another. */
   readonly command: string | undefined
+  /**
+   * The statement names no table that keeps deleted rows. What is composed then only asks PostgreSQL
+   * whether there is such a relation, and if there is, this is why the statement is refused.
+   */
+  readonly refusal?: DbError
 }
 
 /** Whether the tables of the moment can make a difference to this statement. */
@@ -59,7 +65,12 @@ export function rewriteStatement(
 ): Rewriting {
   if (!dependsOnTables(plan, context.tables)) return { composed: base, command: undefined }
   const draft = new Draft(base)
-  applyRules(plan, draft, context)
+  try {
+    applyRules(plan, draft, context)
+  } catch (error) {
+    if (error instanceof UnknownTable) return { ...error.ask(base), command: undefined }
+    throw error
+  }
   return { composed: draft.compose(), command: draft.command }
 }
 

@@ -5,6 +5,7 @@ import { isManaged, kindName, type TableShape } from '../table-shape.js'
 import type { Draft } from './draft.js'
 import type { FindTable } from './find-table.js'
 import { stripSchema } from './strip-schema.js'
+import { UnknownTable } from './unknown-table.js'
 import { afterAliasName, afterName, findToken, significantAt, wordOf } from './token-walk.js'
 
 /**
@@ -20,7 +21,8 @@ export function rewriteUndelete(undelete: DeleteStmt, draft: Draft, find: FindTa
   const shape = find(table)
   if (!isManaged(shape) || shape.twin === undefined) {
     const what = isManaged(shape) ? `a ${kindName(shape.kind)}` : 'no USER or SHARED table'
-    throw draft.refusal(start, `UNDELETE is refused: ${name} is ${what}`)
+    const refusal = draft.refusal(start, `UNDELETE is refused: ${name} is ${what}`)
+    throw shape === undefined ? new UnknownTable(start, refusal) : refusal
   }
   if (usingClause !== undefined) {
     throw draft.refusal(start, 'UNDELETE takes no USING', 'Use WHERE … IN (SELECT …).')

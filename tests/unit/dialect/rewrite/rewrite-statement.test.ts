@@ -169,7 +169,6 @@ describe('INCLUDE DELETED', () => {
   })
 
   test.each<[string, string, string, number]>([
-    ['select * from nothing include deleted', 'STATEMENT_REFUSED', 'no USER or SHARED', 15],
     ['select * from watched include deleted', 'STATEMENT_REFUSED', 'no USER or SHARED', 15],
     ['select * from pings include deleted', 'STATEMENT_REFUSED', 'a STREAM table', 15],
     ['select * from only lists include deleted', 'STATEMENT_REFUSED', 'ONLY', 20],
@@ -200,6 +199,23 @@ describe('INCLUDE DELETED', () => {
     expect(error.code).toBe(code)
     expect(error.message).toContain(message)
     expect(error.fields.position).toBe(position)
+  })
+
+  test.each([
+    ["select 'é', * from app.nothing include deleted n where $1", 'INCLUDE DELETED is refused'],
+    [
+      "create view v as select 'é', 1 from app.nothing include deleted",
+      'INCLUDE DELETED is refused',
+    ],
+    ['undelete from app.nothing as n where n.id = 1 returning n.id', 'UNDELETE is refused'],
+  ])('of what the catalog does not know asks PostgreSQL whether it exists: %s', (sql, message) => {
+    const { composed, refusal } = rewritten(sql)
+    expect(composed.text).toBe('select from app.nothing limit 0')
+    const { position } = composed.toCallerPosition(composed.text.indexOf('app') + 1)
+    expect(position).toBe(sql.indexOf('app') + 1)
+    expect(refusal?.fields.position).toBe(position)
+    expect(refusal?.code).toBe('STATEMENT_REFUSED')
+    expect(refusal?.message).toContain(message)
   })
 
   test('an error inside points at the table, one behind it at its own place', () => {
@@ -243,7 +259,6 @@ describe('UNDELETE', () => {
   })
 
   test.each<[string, string]>([
-    ['undelete from nothing', 'no USER or SHARED'],
     ['undelete from pings', 'a STREAM table'],
     ['undelete from watched', 'no USER or SHARED'],
     ['undelete from todos using lists', 'USING'],
@@ -285,7 +300,14 @@ describe('INSERT, MERGE and indexes', () => {
       'with todos as (select 1) insert into prices select * from todos',
       'with todos as (select 1) insert into prices select * from todos',
     ],
-    ['insert into prices table prices', 'insert into prices table prices'],
+    [
+      'insert into prices table prices',
+      'insert into prices select "prices"."id", "prices"."price" from prices',
+    ],
+    [
+      'with "table" as (table lists) insert into grown ((table /* table */ only (app.grown) limit 1) union table grown)',
+      'with "table" as (table lists) insert into grown ("id", "title", "note") ((select "grown"."id", "grown"."title", "grown"."note" from /* table */ only (app.grown) limit 1) union select "grown"."id", "grown"."title", "grown"."note" from grown)',
+    ],
     [
       'insert into todos values (1, 2, 3, 4)',
       'insert into todos ("id", "title", "list_id") values (1, 2, 3, 4)',
