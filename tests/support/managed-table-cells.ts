@@ -43,6 +43,13 @@ export const rows: readonly Row[] = [
   user('SELECT * FROM app.t', 'SELECT 3', 'SELECT 3', 'SELECT 3', 'SELECT 3'),
   user("SELECT id FROM app.t WHERE a LIKE 'a%'", 'SELECT 1', 'SELECT 1', 'SELECT 1', 'SELECT 1'),
   user('SELECT id, a FROM app.t GROUP BY id', 'SELECT 3', 'SELECT 3', 'SELECT 3', 'SELECT 3'),
+  user(
+    'SELECT id, a FROM app.t GROUP BY GROUPING SETS ((id))',
+    'SELECT 3',
+    'SELECT 3',
+    'QUERY_REJECTED 42803',
+    'QUERY_REJECTED 42803',
+  ),
   user('SELECT * FROM app.t FOR UPDATE', 'SELECT 3', 'SELECT 3', 'SELECT 3', 'FORBIDDEN 42501'),
   user(
     'SELECT * FROM app.t INCLUDE DELETED',
@@ -81,6 +88,13 @@ export const rows: readonly Row[] = [
     'INSERT 1',
   ),
   user("INSERT INTO app.t SELECT 4, 'd', 40", 'INSERT 1', 'INSERT 1', 'INSERT 1', 'INSERT 1'),
+  user(
+    'INSERT INTO app.t TABLE app.t ON CONFLICT DO NOTHING',
+    'INSERT 0',
+    'INSERT 0',
+    'INSERT 0',
+    'INSERT 0',
+  ),
   user(
     'INSERT INTO app.t DEFAULT VALUES',
     'CONSTRAINT_VIOLATION 23502',
@@ -470,6 +484,13 @@ export const rows: readonly Row[] = [
     'CREATE TABLE 0',
     'CREATE TABLE 0',
     'CREATE TABLE 0',
+    'STATEMENT_REFUSED 0A000',
+  ),
+  admin(
+    'CREATE SHARED TABLE app.x (LIKE app.t, PRIMARY KEY (id))',
+    'CREATE TABLE 0',
+    'STATEMENT_REFUSED 0A000',
+    'STATEMENT_REFUSED 0A000',
     'STATEMENT_REFUSED 0A000',
   ),
   admin(

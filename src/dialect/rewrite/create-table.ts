@@ -28,7 +28,7 @@ export interface CreateContext {
 export function rewriteCreateTable(create: CreateStmt, context: CreateContext): void {
   const { draft, created } = context
   refuseManagedParents(create, context)
-  if (created !== undefined) refuseShape(create, created, draft)
+  if (created !== undefined) refuseShape(create, created, context)
   const constraints = constraintContext(create, context)
   const ends = elementEnds(create, draft)
   for (const [number, node] of (create.tableElts ?? []).entries()) {
@@ -95,7 +95,11 @@ function refuseManagedParents(create: CreateStmt, { draft, find }: CreateContext
   }
 }
 
-function refuseShape(create: CreateStmt, { kind }: CreatedTable, draft: Draft): void {
+function refuseShape(
+  create: CreateStmt,
+  { kind }: CreatedTable,
+  { draft, find }: CreateContext,
+): void {
   const at = draft.indexOf(create.relation?.location)
   const name = `${kind.toUpperCase()} TABLE`
   const part = refusedPart(create)
@@ -105,7 +109,7 @@ function refuseShape(create: CreateStmt, { kind }: CreatedTable, draft: Draft): 
     const message = `the column name ${column.colname ?? ''} is reserved in a ${name}`
     throw draft.refusal(draft.indexOf(column.location), message, 'It is a column of the system.')
   }
-  refuseLike(create, kind, draft)
+  refuseLike(create, kind, { draft, find })
   if (hasPrimaryKey(create)) return
   const message = `a ${name} needs a primary key`
   const hint = 'Add one, such as id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY.'
@@ -123,14 +127,18 @@ function refusedPart(create: CreateStmt): string | undefined {
 }
 
 /** Copied keys would be without `_user_id`. */
-function refuseLike(create: CreateStmt, kind: TableKind, draft: Draft): void {
+function refuseLike(
+  create: CreateStmt,
+  kind: TableKind,
+  { draft, find }: { readonly draft: Draft; readonly find: FindTable },
+): void {
   for (const node of create.tableElts ?? []) {
-    const like = fieldsOf(node, 'TableLikeClause')
-    if (like === undefined || kind === 'shared') continue
-    const at = draft.indexOf(like.relation?.location)
+    const { relation } = fieldsOf(node, 'TableLikeClause') ?? {}
+    if (relation === undefined || (kind === 'shared' && !isManaged(find(relation)))) continue
+    const what = kind === 'shared' ? 'LIKE of a managed table' : 'LIKE'
     throw draft.refusal(
-      at,
-      `LIKE is refused in a ${kind.toUpperCase()} TABLE`,
+      draft.indexOf(relation.location),
+      `${what} is refused in a ${kind.toUpperCase()} TABLE`,
       'Write its columns.',
     )
   }

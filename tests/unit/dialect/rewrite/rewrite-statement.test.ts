@@ -88,6 +88,7 @@ describe('CREATE USER, SHARED and STREAM TABLE', () => {
     ['create user table x of y', 'OF a type', 19],
     ['create user table pg_temp.x (id int primary key)', 'TEMPORARY', 19],
     ['create user table x (like y)', 'LIKE', 27],
+    ['create shared table x (like prices, primary key (id))', 'LIKE of a managed', 29],
     ['create user table x (id int primary key references pings)', 'its rows expire', 52],
     ['create shared table x (id int primary key references todos)', 'SHARED table to a USER', 54],
     ['create table x (id int references todos)', 'plain table to a USER', 35],
