@@ -75,7 +75,8 @@ class LocalDatabase implements Database {
   }
 
   async run(caller: Caller, request: SqlRequest, signal: CancelSignal): Promise<SqlOutcome> {
-    const plan = await prepareRequest(this.#options, caller, request)
+    const preparing = prepareRequest(this.#options, caller, request)
+    const plan = preparing instanceof Promise ? await preparing : preparing
     const runner = this.#runner(request, signal)
     try {
       if (request.idempotencyKey !== undefined && !caller.readOnly)
@@ -326,6 +327,7 @@ class LocalDatabase implements Database {
     }
   }
 
+  /** `index` is the statement's place in the request, for errors. */
   async #runLogged(
     runner: StatementRunner,
     statement: ReadyStatement,
@@ -334,12 +336,12 @@ class LocalDatabase implements Database {
     const { log } = this.#options
     const startedAt = performance.now()
     try {
-      const outcome = await runner.run(statement, index)
+      const outcome = await runner.run(statement)
       log.succeeded(statement, outcome.command, performance.now() - startedAt)
       return outcome
     } catch (error) {
       log.rejected(statement, error, performance.now() - startedAt)
-      throw error
+      throw error instanceof DbError ? error.with({ statement: index }) : error
     }
   }
 

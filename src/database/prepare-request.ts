@@ -1,7 +1,7 @@
 /** From a request's text to statements that may run: parsed, permitted, names resolved. */
 import type { Callers } from '../access/callers.js'
 import type { Dialect } from '../dialect/open-dialect.js'
-import type { Plan, SqlPlan } from '../dialect/plan.js'
+import type { ExecuteAsPlan, Plan, SqlPlan } from '../dialect/plan.js'
 import type { Identity } from '../engine/engine.js'
 import { DbError } from '../errors.js'
 import type { Caller, Parameter, SqlRequest } from './database.js'
@@ -16,26 +16,25 @@ export interface PrepareRooms {
 
 /**
  * All that can be wrong with a request before anything of it runs. Errors: SYNTAX_ERROR,
- * STATEMENT_REFUSED, FORBIDDEN, NOT_FOUND, BAD_REQUEST, TOO_MANY_PARAMETERS.
+ * STATEMENT_REFUSED, FORBIDDEN, NOT_FOUND, BAD_REQUEST, TOO_MANY_PARAMETERS. A promise only where a
+ * user is looked up.
  */
-export async function prepareRequest(
+export function prepareRequest(
   options: PrepareRooms,
   caller: Caller,
   request: SqlRequest,
-): Promise<RequestPlan> {
+): RequestPlan | Promise<RequestPlan> {
   const { role, readOnly } = caller
   const plans = options.dialect.planStatements(request.sql, { role, readOnly, door: 'http' })
   const parameters = parametersOf(plans, request)
-  const statements: ReadyStatement[] = []
-  for (const [index, plan] of plans.entries())
-    statements.push(
-      plan.kind === 'sql'
-        ? readySql(plan, { identity: caller.identity, parameters: parameters[index] ?? [] })
-        : await ready(plan, { options, caller, parameters: parameters[index] ?? [] }),
-    )
   const hasTransactionControl = plans.some(
     (plan) => (sqlPlanOf(plan)?.transaction ?? 'none') !== 'none',
   )
+  if (!plans.every(runsAsCaller))
+    return readyEach(plans, { options, caller, parameters }).then((statements) => {
+      return { statements, hasTransactionControl }
+    })
+  const statements = plans.map((plan, index) => ready(plan, caller, parameters[index] ?? []))
   return { statements, hasTransactionControl }
 }
 
@@ -65,35 +64,46 @@ function checkParameters(plan: Plan, given: number, index: number): void {
   })
 }
 
-async function ready(
-  plan: Exclude<Plan, SqlPlan>,
+function runsAsCaller(plan: Plan): plan is Exclude<Plan, ExecuteAsPlan> {
+  return plan.kind !== 'execute-as'
+}
+
+/** One after the other, so that the first that is wrong is the one that is told of. */
+async function readyEach(
+  plans: readonly Plan[],
   given: {
     readonly options: PrepareRooms
     readonly caller: Caller
-    readonly parameters: readonly Parameter[]
+    readonly parameters: readonly (readonly Parameter[])[]
   },
-): Promise<ReadyStatement> {
+): Promise<ReadyStatement[]> {
   const { options, caller, parameters } = given
-  switch (plan.kind) {
-    case 'execute-as': {
+  const statements: ReadyStatement[] = []
+  for (const [index, plan] of plans.entries()) {
+    const own = parameters[index] ?? []
+    if (runsAsCaller(plan)) statements.push(ready(plan, caller, own))
+    else {
       const { identity } = await options.callers.callerFor(caller, plan.name)
-      return readySql(plan.inner, { identity, parameters })
+      statements.push(readySql(plan.inner, identity, own))
     }
-    case 'create-user':
-    case 'drop-user':
-    case 'alter-user-role':
-    case 'rotate-key':
-    case 'create-key':
-    case 'revoke-key':
-    case 'kill-live-query':
-      return { kind: 'kalam', plan, caller }
   }
+  return statements
+}
+
+function ready(
+  plan: Exclude<Plan, ExecuteAsPlan>,
+  caller: Caller,
+  parameters: readonly Parameter[],
+): ReadyStatement {
+  if (plan.kind === 'sql') return readySql(plan, caller.identity, parameters)
+  return { kind: 'kalam', plan, caller }
 }
 
 function readySql(
   plan: SqlPlan,
-  given: { readonly identity: Identity; readonly parameters: readonly Parameter[] },
+  identity: Identity,
+  parameters: readonly Parameter[],
 ): ReadyStatement {
-  if (namedUsers(plan).length > 0) return { kind: 'grant', plan, identity: given.identity }
-  return { kind: 'sql', plan, ...given }
+  if (namedUsers(plan).length > 0) return { kind: 'grant', plan, identity }
+  return { kind: 'sql', plan, identity, parameters }
 }

@@ -112,19 +112,15 @@ export class StatementRunner {
     this.#signal.removeEventListener('abort', this.#onAbort)
   }
 
-  /** Runs one statement. `index` is its place in the request, for errors. */
-  async run(statement: ReadyStatement, index: number): Promise<StatementOutcome> {
-    try {
-      switch (statement.kind) {
-        case 'kalam':
-          return await this.#runKalam(statement.plan, statement.caller)
-        case 'grant':
-          return await this.#runGrant(statement)
-        case 'sql':
-          return await this.#runSql(statement)
-      }
-    } catch (error) {
-      throw error instanceof DbError ? error.with({ statement: index }) : error
+  /** Runs one statement. What is wrong with it may be thrown at once. */
+  run(statement: ReadyStatement): Promise<StatementOutcome> {
+    switch (statement.kind) {
+      case 'kalam':
+        return this.#runKalam(statement.plan, statement.caller)
+      case 'grant':
+        return this.#runGrant(statement)
+      case 'sql':
+        return this.#runSql(statement)
     }
   }
 
@@ -157,21 +153,34 @@ export class StatementRunner {
     }
   }
 
-  async outcomeOf(result: RawResult): Promise<StatementOutcome> {
+  /** A promise only where a type is met for the first time. */
+  outcomeOf(result: RawResult): StatementOutcome | Promise<StatementOutcome> {
     const { columnTypes } = this.#rooms
     const { columns, frames, command, rowCount } = result
-    const types =
-      columnTypes.known(columns) ?? (await columnTypes.resolve(columns, this.#queryRunner()))
-    return { command, columns: types, frames, rowCount }
+    const known = columnTypes.known(columns)
+    if (known !== undefined) return { command, columns: known, frames, rowCount }
+    return columnTypes
+      .resolve(columns, this.#queryRunner())
+      .then((types) => ({ command, columns: types, frames, rowCount }))
   }
 
-  async #runSql(statement: SqlStatement): Promise<StatementOutcome> {
-    if (listsLiveQueries(statement.plan))
-      await writeLiveQueries(this.#queryRunner(), this.#rooms.live.list())
+  #runSql(statement: SqlStatement): Promise<StatementOutcome> {
+    if (listsLiveQueries(statement.plan)) return this.#runListing(statement)
     const rewriting = this.#compose(statement)
-    const composed = rewriting instanceof Promise ? await rewriting : rewriting
-    if (this.#rowSecurityMayBeOff) return this.#runPastRowSecurity(statement, composed)
-    return this.#runComposed(statement, composed)
+    return rewriting instanceof Promise
+      ? rewriting.then((composed) => this.#runAsItIs(statement, composed))
+      : this.#runAsItIs(statement, rewriting)
+  }
+
+  async #runListing(statement: SqlStatement): Promise<StatementOutcome> {
+    await writeLiveQueries(this.#queryRunner(), this.#rooms.live.list())
+    return this.#runAsItIs(statement, await this.#compose(statement))
+  }
+
+  #runAsItIs(statement: SqlStatement, composed: Rewriting): Promise<StatementOutcome> {
+    return this.#rowSecurityMayBeOff
+      ? this.#runPastRowSecurity(statement, composed)
+      : this.#runComposed(statement, composed)
   }
 
   async #runComposed(
@@ -188,7 +197,8 @@ export class StatementRunner {
         identity,
       })
       this.#lookAfter(plan, result)
-      return await this.outcomeOf(command === undefined ? result : answerAs(command, result))
+      const outcome = this.outcomeOf(command === undefined ? result : answerAs(command, result))
+      return outcome instanceof Promise ? await outcome : outcome
     } catch (error) {
       throw error instanceof DbError ? inCallersText(error, composed) : error
     }

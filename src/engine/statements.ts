@@ -86,16 +86,10 @@ export class Statements {
   }
 
   /** Errors: PostgreSQL's, with `position` in `text`; those of the engine's `run`. */
-  async execute(request: StatementRequest): Promise<RawResult> {
+  execute(request: StatementRequest): Promise<RawResult> {
     const key = this.#keyOf(request)
     if (key === undefined) return this.#executeOnce(request)
-    try {
-      return await this.#executePrepared(key, request)
-    } catch (error) {
-      if (!isStale(error)) throw error
-      // Nothing of it has run: prepare it anew and run it once more.
-      return this.#executePrepared(key, request)
-    }
+    return this.#executePrepared(key, request, retriesMax)
   }
 
   #keyOf(request: StatementRequest): string | undefined {
@@ -107,7 +101,11 @@ export class Statements {
     return undefined
   }
 
-  async #executePrepared(key: string, request: StatementRequest): Promise<RawResult> {
+  async #executePrepared(
+    key: string,
+    request: StatementRequest,
+    retries: number,
+  ): Promise<RawResult> {
     const known = this.#prepare(key, request)
     const prepared = known instanceof Promise ? await known : known
     const values = request.encode(prepared.typeOids)
@@ -116,8 +114,11 @@ export class Statements {
     try {
       return resultOf(reply, prepared.columns)
     } catch (error) {
-      if (isStale(error)) this.#discard(key, prepared)
-      throw error
+      if (!isStale(error)) throw error
+      this.#discard(key, prepared)
+      if (retries === 0) throw error
+      // Nothing of it has run: prepare it anew and run it once more.
+      return this.#executePrepared(key, request, retries - 1)
     }
   }
 
@@ -216,6 +217,9 @@ export class Statements {
     return `${this.#options.namePrefix}${++this.#lastName}`
   }
 }
+
+/** How often a statement is prepared anew that turns out stale when it runs. */
+const retriesMax = 1
 
 const deallocateScope: Scope = {
   identity: { roleOid: 10, userId: '', readOnly: false },

@@ -1,10 +1,10 @@
 /** POST /v1/api/sql: head and body in, rows out, whole or as a stream. */
-import type { Caller, SqlRequest } from '../database/database.js'
+import type { SqlRequest } from '../database/database.js'
 import { DbError } from '../errors.js'
 import { readIdempotencyKey, readKey } from './credentials.js'
-import { sendError, sendJson, type Reply } from './reply.js'
+import { sendJson, type Reply } from './reply.js'
 import type { RequestHead } from './request-head.js'
-import { parseSqlBody, type SqlBody } from './sql-body.js'
+import { parseSqlBody } from './sql-body.js'
 import { writeSqlResponse } from './sql-response.js'
 import { streamRows } from './stream-rows.js'
 
@@ -15,6 +15,7 @@ interface SqlHead {
   readonly isStreamWanted: boolean
 }
 
+/** Errors: any of the table; the router answers with what is thrown. */
 export async function answerSql(reply: Reply, head: RequestHead): Promise<void> {
   const { exchange, door, cancellation } = reply
   const { body_bytes_max, parameters_max } = door.config.http
@@ -26,14 +27,20 @@ export async function answerSql(reply: Reply, head: RequestHead): Promise<void> 
   )
   if (exchange.isOver) return
   exchange.onGone = () => cancellation.abort()
-  try {
-    if (heading instanceof DbError) throw heading
-    const caller = await door.database.authenticate(heading.key)
-    if (body instanceof DbError) throw body
-    await runSql(reply, caller, heading, body)
-  } catch (thrown) {
-    sendError(reply, thrown)
+  if (heading instanceof DbError) throw heading
+  const caller = await door.database.authenticate(heading.key)
+  if (body instanceof DbError) throw body
+  const { sql, parameters, namespace, transaction, rows } = body
+  const { idempotencyKey, isStreamWanted } = heading
+  const request: SqlRequest = { sql, parameters, namespace, transaction, idempotencyKey }
+  if (isStreamWanted) {
+    await streamRows({ reply, rows, parts: door.database.stream(caller, request, cancellation) })
+    return
   }
+  const outcome = await door.database.run(caller, request, cancellation)
+  door.sink.clear()
+  writeSqlResponse({ outcome, rows, startedMs: reply.startedMs, out: door.sink })
+  sendJson(reply, 200, door.sink.view())
 }
 
 /** Errors: UNAUTHORIZED, UNSUPPORTED_MEDIA_TYPE, BAD_REQUEST. */
@@ -62,22 +69,4 @@ function errorAsValue<T>(read: () => T): T | DbError {
     if (thrown instanceof DbError) return thrown
     throw thrown
   }
-}
-
-async function runSql(
-  reply: Reply,
-  caller: Caller,
-  { idempotencyKey, isStreamWanted }: SqlHead,
-  { sql, parameters, namespace, transaction, rows }: SqlBody,
-): Promise<void> {
-  const { door, startedMs, cancellation } = reply
-  const request: SqlRequest = { sql, parameters, namespace, transaction, idempotencyKey }
-  if (isStreamWanted) {
-    await streamRows({ reply, rows, parts: door.database.stream(caller, request, cancellation) })
-    return
-  }
-  const outcome = await door.database.run(caller, request, cancellation)
-  door.sink.clear()
-  writeSqlResponse({ outcome, rows, startedMs, out: door.sink })
-  sendJson(reply, 200, door.sink.view())
 }
