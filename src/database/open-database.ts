@@ -118,8 +118,7 @@ class LocalDatabase implements Database {
 
   async watch(caller: Caller, request: WatchRequest, receiver: WatchReceiver): Promise<Watch> {
     const { live } = this.#options.rooms
-    const watch = await live.open(await liveRequest(this.#options, caller, request), receiver)
-    return { id: watch.id, close: () => watch.close() }
+    return live.open(await liveRequest(this.#options, caller, request), receiver)
   }
 
   changes(table: string, after?: string): Observable<TableChange> {

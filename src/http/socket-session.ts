@@ -52,6 +52,10 @@ export class SocketSession implements SocketListener {
   #onWritable: (() => void)[] = []
   /** Why we ended it, for the metrics. */
   #endCode = 'CLOSED'
+  readonly #receiver: SocketReceiver = {
+    deliver: (id, event) => this.#deliver(id, event),
+    writable: () => this.#lowWater(),
+  }
 
   constructor({ door, connection, onEnd }: SocketSessionOptions) {
     this.#door = door
@@ -292,10 +296,7 @@ export class SocketSession implements SocketListener {
       throw new DbError('TOO_MANY_SUBSCRIPTIONS', text)
     }
     const request = readWatch(message, config.http.parameters_max)
-    const subscription = new Subscription({
-      deliver: (event) => this.#deliver(message.id, event),
-      writable: () => this.#lowWater(),
-    })
+    const subscription = new Subscription(message.id, this.#receiver)
     this.#subscriptions.set(message.id, subscription)
     database.watch(presence.caller, request, subscription).then(
       (watch) => subscription.opened(watch),
@@ -368,13 +369,21 @@ export class SocketSession implements SocketListener {
   }
 }
 
+/** What all live queries of a socket deliver to. */
+interface SocketReceiver {
+  deliver(id: number, event: WatchEvent): void
+  writable(): Promise<void>
+}
+
 /** A live query of the socket. It may be closed before it is opened. */
 class Subscription implements WatchReceiver {
-  readonly #receiver: WatchReceiver
+  readonly #id: number
+  readonly #receiver: SocketReceiver
   #watch: Watch | undefined
   isClosed = false
 
-  constructor(receiver: WatchReceiver) {
+  constructor(id: number, receiver: SocketReceiver) {
+    this.#id = id
     this.#receiver = receiver
   }
 
@@ -389,7 +398,7 @@ class Subscription implements WatchReceiver {
   }
 
   deliver(event: WatchEvent): void {
-    if (!this.isClosed) this.#receiver.deliver(event)
+    if (!this.isClosed) this.#receiver.deliver(this.#id, event)
   }
 
   writable(): Promise<void> {

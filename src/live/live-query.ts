@@ -10,6 +10,8 @@ import type { LiveMode } from './live-event.js'
 export interface LiveQuery {
   /** Role, search path, text. */
   readonly key: string
+  /** Another for each; short, because every group has it in its own key. */
+  readonly number: number
   readonly bound: BoundQuery
   readonly mode: LiveMode
   /** Groups that use it: without any it is forgotten. */
