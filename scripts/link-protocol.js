@@ -24,21 +24,13 @@ function sourceOf(name) {
   return readFileSync(new URL(`src/protocol/${name}`, root), 'utf8')
 }
 
-/** Of the table the client needs the names, and which of them may succeed later. */
+/** Of the table the client needs the names. */
 function errorCodes() {
-  const rows = sourceOf('error-code.ts').matchAll(/^ {2}(\w+): \{.*retry: (true|false) \},$/gmu)
-  const codes = Array.from(rows, ([, name, retry]) => ({ name, retry: retry === 'true' }))
-  const retryable = codes.filter(({ retry }) => retry)
+  const names = sourceOf('error-code.ts').matchAll(/^ {2}(\w+): \{/gmu)
   return `// Made from src/protocol/error-code.ts by scripts/link-protocol.js: change it there.
-/** Every code that the server has; its docs/errors.md explains each. */
+/** Every code that the server has; its docs/errors.md explains each, and says which to try again. */
 export type ErrorCode =
-${codes.map(({ name }) => `  | '${name}'`).join('\n')}
-
-/** The same request may succeed later, unchanged. */
-export const retryableCodes: readonly string[] = [
-${retryable.map(({ name }) => `  '${name}',`).join('\n')}
-  'NOT_CONNECTED',
-]
+${Array.from(names, ([, name]) => `  | '${name}'`).join('\n')}
 `
 }
 

@@ -37,7 +37,8 @@ export interface Stream<T> extends Subscribable<T>, AsyncIterable<T> {
 export const dispose: typeof Symbol.dispose = ((Symbol as { readonly dispose?: symbol }).dispose ??
   Symbol.for('Symbol.dispose')) as typeof Symbol.dispose
 
-type End = { readonly kind: 'failed'; readonly error: unknown } | { readonly kind: 'complete' }
+/** Tells a listener that it is over. */
+type End = (observer: Observer<never>) => void
 
 export interface ChannelOptions<T> {
   /** What a new listener is told first. */
@@ -58,6 +59,11 @@ export class Channel<T> implements Stream<T> {
     if (symbol !== undefined) Object.defineProperty(this, symbol, { value: () => this })
   }
 
+  /** The last that a new listener is told first. */
+  get state(): T | undefined {
+    return this.#options.first().at(-1)
+  }
+
   get isHeard(): boolean {
     return this.#observers.size > 0
   }
@@ -71,11 +77,11 @@ export class Channel<T> implements Stream<T> {
 
   /** Nothing is told after it. Safe twice. */
   fail(error: unknown): void {
-    this.#finish({ kind: 'failed', error })
+    this.#finish((observer) => observer.error?.(error))
   }
 
   complete(): void {
-    this.#finish({ kind: 'complete' })
+    this.#finish((observer) => observer.complete?.())
   }
 
   subscribe(
@@ -103,10 +109,8 @@ export class Channel<T> implements Stream<T> {
     })
     this.#observers.add(observer)
     for (const value of this.#options.first()) if (!isClosed()) call(() => observer.next?.(value))
-    if (this.#end !== undefined && !isClosed()) {
-      this.#observers.delete(observer)
-      end(observer, this.#end)
-    }
+    const end = this.#end
+    if (end !== undefined && this.#observers.delete(observer)) call(() => end(observer))
     if (signal?.aborted === true) stop()
     else signal?.addEventListener('abort', stop)
     // It was given these properties just now.
@@ -117,21 +121,22 @@ export class Channel<T> implements Stream<T> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, void> {
     let waiting: readonly T[] = []
-    let ended: End | undefined
+    let end: (() => void) | undefined
     let wake: () => void = () => undefined
+    const wakeTo = (ending: () => void) => {
+      end = ending
+      wake()
+    }
     const stop = this.subscribe({
       next: (value) => {
         waiting = this.#options.queue(waiting, value)
         wake()
       },
-      error: (error) => {
-        ended = { kind: 'failed', error }
-        wake()
-      },
-      complete: () => {
-        ended = { kind: 'complete' }
-        wake()
-      },
+      error: (error) =>
+        wakeTo(() => {
+          throw error
+        }),
+      complete: () => wakeTo(() => undefined),
     })
     try {
       for (;;) {
@@ -140,34 +145,31 @@ export class Channel<T> implements Stream<T> {
           waiting = rest
           // There was one.
           yield value as T
-        } else if (ended !== undefined) break
-        else
+        } else if (end !== undefined) {
+          end()
+          return
+        } else
           await new Promise<void>((resolve) => {
             wake = resolve
           })
       }
-      if (ended.kind === 'failed') throw ended.error
     } finally {
       stop()
     }
   }
 
-  #finish(ending: End): void {
+  #finish(end: End): void {
     if (this.#end !== undefined) return
-    this.#end = ending
+    this.#end = end
     const observers = [...this.#observers]
     this.#observers.clear()
-    for (const observer of observers) end(observer, ending)
+    for (const observer of observers) call(() => end(observer))
   }
 }
 
 /** Of a value that changes, a slow reader gets the latest. */
 export function latest<T>(_waiting: readonly T[], value: T): readonly T[] {
   return [value]
-}
-
-function end<T>(observer: Observer<T>, ending: End): void {
-  call(() => (ending.kind === 'failed' ? observer.error?.(ending.error) : observer.complete?.()))
 }
 
 /** What a listener throws is its own affair: it goes where uncaught errors go. */
@@ -179,4 +181,38 @@ function call(work: () => void): void {
       throw error
     })
   }
+}
+
+/** Waits for what is right, or for the end. Rejects with the signal's reason only. */
+export function until<T>(
+  stream: Subscribable<T>,
+  isRight: (value: T) => boolean,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const over = new AbortController()
+  return new Promise<void>((resolve, reject) => {
+    whenAborted(signal, reject, over.signal)
+    stream.subscribe(
+      {
+        next: (value) => {
+          if (isRight(value)) resolve()
+        },
+        error: () => resolve(),
+        complete: resolve,
+      },
+      { signal: over.signal },
+    )
+  }).finally(() => over.abort())
+}
+
+/** Calls with the reason, at once or later, unless it is `over` before. */
+export function whenAborted(
+  signal: AbortSignal | undefined,
+  listener: (reason: Error) => void,
+  over: AbortSignal,
+): void {
+  // An error, unless somebody wants it otherwise.
+  const tell = () => listener(signal?.reason as Error)
+  if (signal?.aborted === true) tell()
+  else signal?.addEventListener('abort', tell, { signal: over })
 }

@@ -1,13 +1,14 @@
 /** The client: what an app holds. */
-import { Channel, dispose, latest, type Stream } from './channel.js'
+import { Channel, dispose, latest, until, whenAborted, type Stream } from './channel.js'
+import type { SubscribeOptions } from './channel.js'
 import { connectionSymbol } from './connection-symbol.js'
-import { Connection, type Query, type Welcome, type WebSocketConstructor } from './connection.js'
+import { Connection, type ConnectionChange, type Query, type Welcome } from './connection.js'
+import type { WebSocketConstructor } from './connection.js'
 import { compileCore, type CoreSource } from './core-module.js'
-import type { CoreState, QueryEvent } from './core.js'
 import { toJson } from './json.js'
-import { KalamError, readError } from './kalam-error.js'
+import { closedError, errorOf, readError, type KalamError } from './kalam-error.js'
 import type { LiveCache } from './live-cache.js'
-import { closedError, LiveQuery, reasonOf } from './live-query.js'
+import { LiveQuery } from './live-query.js'
 import type { Column } from './row-shape.js'
 import type { AnySchema, InsertOf, RowOf, Schema, TableName } from './schema.js'
 import { Table } from './table.js'
@@ -119,16 +120,16 @@ export interface Platform {
 const statuses = ['idle', 'connecting', 'connected', 'reconnecting', 'closed'] as const
 const requestMsUsual = 30_000
 
-export class KalamClient<S extends Schema = AnySchema> implements AsyncDisposable, Disposable {
+export class KalamClient<S extends Schema = AnySchema> implements Disposable {
   readonly connection: ConnectionStates
   readonly #connection: Connection
   readonly #options: ClientOptions
   readonly #states: Channel<ConnectionState>
-  readonly #lives = new Set<LiveQuery<unknown>>()
-  readonly #abort = () => this.close()
+  readonly #lives = new Set<Disposable>()
+  readonly #over = new AbortController()
   readonly #wake = () => {
-    if (typeof document === 'undefined' || document.visibilityState === 'visible')
-      this.#connection.wake()
+    // Of a page that is not seen, the browser may hold up the answer.
+    if (!(globalThis as { readonly document?: Document }).document?.hidden) this.#connection.wake()
   }
   #state: ConnectionState
   #user: User | undefined
@@ -139,21 +140,24 @@ export class KalamClient<S extends Schema = AnySchema> implements AsyncDisposabl
     checkGiven(options)
     const WebSocket = options.WebSocket ?? platform.WebSocket()
     if (WebSocket === undefined)
-      throw new KalamError({
-        code: 'NO_WEBSOCKET',
-        message: 'there is no WebSocket here: give createClient one, as `WebSocket`',
-      })
+      throw errorOf('NO_WEBSOCKET', 'there is no WebSocket here: give createClient one')
     const { core } = options
     const { reconnect = {}, requestTimeoutMs } = options
     this.#options = options
     this.#state = idle
     this.#states = new Channel({ first: () => [this.#state], queue: latest })
-    this.connection = statesOf(this.#states, () => this.#state)
+    // It has always got one.
+    this.connection = this.#states as ConnectionStates
     this.#connection = new Connection({
       module: compileCore(core === undefined ? platform.core : () => core),
       WebSocket,
       identity: () => [String(options.url), keyOf(options), options.userId],
-      settings: { ...reconnect, requestMsMax: requestTimeoutMs },
+      settings: [
+        [1, reconnect.delayMsMin],
+        [2, reconnect.delayMsMax],
+        [3, reconnect.attemptsMax],
+        [4, requestTimeoutMs],
+      ],
       clock: options.clock ?? steadyClock(),
       onState: (state) => this.#enter(state),
       onWelcome: (welcome) => {
@@ -162,9 +166,8 @@ export class KalamClient<S extends Schema = AnySchema> implements AsyncDisposabl
     })
     Object.defineProperty(this, connectionSymbol, { value: this.#connection })
     listenForWakes('addEventListener', this.#wake)
-    options.signal?.addEventListener('abort', this.#abort)
-    if (options.signal?.aborted === true) this.close()
-    else if (options.autoConnect !== false) this.connect()
+    if (options.autoConnect !== false) this.connect()
+    whenAborted(options.signal, () => this.close(), this.#over.signal)
   }
 
   /** Who the key belongs to; known once connected. */
@@ -179,26 +182,11 @@ export class KalamClient<S extends Schema = AnySchema> implements AsyncDisposabl
   }
 
   /** Resolves when there is a connection; rejects when there will be none. */
-  connected({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const stop = new AbortController()
-      const settle = ({ status, error }: ConnectionState) => {
-        if (status === 'connected') resolve()
-        else if (status === 'closed') reject(error ?? closedError())
-        else return
-        stop.abort()
-      }
-      const abort = () => {
-        stop.abort()
-        reject(reasonOf(signal))
-      }
-      if (signal?.aborted === true) {
-        abort()
-        return
-      }
-      signal?.addEventListener('abort', abort, { signal: stop.signal })
-      this.#states.subscribe(settle, { signal: stop.signal })
-    })
+  async connected({ signal }: SubscribeOptions = {}): Promise<void> {
+    const isSettled = ({ status }: ConnectionState) => status === 'connected' || status === 'closed'
+    await until(this.#states, isSettled, signal)
+    const { status, error } = this.#state
+    if (status === 'closed') throw error ?? closedError()
   }
 
   /** Runs one statement; `$1`, `$2`, … stand for `params`. */
@@ -213,8 +201,7 @@ export class KalamClient<S extends Schema = AnySchema> implements AsyncDisposabl
       options,
       false,
     )
-    if (result === undefined)
-      throw new KalamError({ code: 'BAD_REQUEST', message: 'there is no statement' })
+    if (result === undefined) throw errorOf('BAD_REQUEST', 'there is no statement')
     return result
   }
 
@@ -256,10 +243,9 @@ export class KalamClient<S extends Schema = AnySchema> implements AsyncDisposabl
       ...{ connection: this.#connection, sql, params: json, namespace },
       ...{ fromId: options.fromId, signal: options.signal },
       cache: cache === undefined || cache === false ? undefined : name(cache),
-      // What is in the set is only closed.
-      onEnd: () => this.#lives.delete(live as LiveQuery<unknown>),
+      onEnd: (ended) => this.#lives.delete(ended),
     })
-    if (live.status !== 'ended') this.#lives.add(live as LiveQuery<unknown>)
+    if (live.status !== 'ended') this.#lives.add(live)
     return live
   }
 
@@ -268,8 +254,8 @@ export class KalamClient<S extends Schema = AnySchema> implements AsyncDisposabl
     if (this.#isClosed) return
     this.#isClosed = true
     listenForWakes('removeEventListener', this.#wake)
-    this.#options.signal?.removeEventListener('abort', this.#abort)
-    for (const live of [...this.#lives]) live.close()
+    this.#over.abort()
+    for (const live of [...this.#lives]) live[dispose]()
     this.#connection.disconnect()
     if (this.#state.status !== 'closed')
       this.#change({ ...this.#state, status: 'closed', retryInMs: undefined })
@@ -280,20 +266,14 @@ export class KalamClient<S extends Schema = AnySchema> implements AsyncDisposabl
     this.close()
   }
 
-  [asyncDispose](): Promise<void> {
-    this.close()
-    return Promise.resolve()
-  }
-
-  #enter({ state, attempt, waitMs, error }: CoreState): void {
+  #enter({ state, attempt, waitMs, error }: ConnectionChange): void {
     const status = statuses[state] ?? 'closed'
     const everConnected = this.#state.everConnected || status === 'connected'
     this.#change({
       // A core that is new does not know that there was a connection.
       status: status === 'connecting' && everConnected ? 'reconnecting' : status,
-      ...{ attempt, everConnected },
+      ...{ attempt, everConnected, error },
       retryInMs: waitMs > 0 ? waitMs : undefined,
-      error: error === '' ? undefined : readError(error),
     })
   }
 
@@ -310,49 +290,40 @@ export class KalamClient<S extends Schema = AnySchema> implements AsyncDisposabl
   ): Promise<readonly QueryResult<Row>[]> {
     const { namespace = this.#options.namespace, signal, idempotencyKey, mayWait = true } = options
     const { requestTimeoutMs = requestMsUsual } = this.#options
-    return new Promise((resolve, reject) => {
-      const early = signal?.aborted === true ? reasonOf(signal) : undefined
-      const refused = early ?? (this.#isClosed ? closedError() : undefined)
-      if (refused !== undefined) {
-        reject(refused)
-        return
-      }
-      const over = new AbortController()
-      const settle = (work: () => void) => {
-        over.abort()
-        work()
-      }
+    if (this.#isClosed) return Promise.reject(closedError())
+    const over = new AbortController()
+    return new Promise<readonly QueryResult<Row>[]>((resolve, reject) => {
       const query: Query = {
         texts: [
           ...[sql, params === undefined ? undefined : toJson(params), namespace, undefined],
           ...[isTransaction ? '' : undefined, idempotencyKey],
         ],
         mayWait,
-        take: (event) =>
-          settle(() => {
-            if (event.kind === 'error') reject(errorOf(event))
-            else resolve(resultsOf<Row>(event))
-          }),
-        fail: (error) => settle(() => reject(error)),
+        take: ({ kind, a, b, text }) => {
+          if (kind === 'error') reject(readError(text, b === 1 ? { outcome: 'unknown' } : {}))
+          else resolve(resultsOf<Row>(text, a === 1))
+        },
+        fail: reject,
       }
-      const abort = () => {
-        this.#connection.forget(query)
-        settle(() => reject(reasonOf(signal)))
-      }
-      signal?.addEventListener('abort', abort, { signal: over.signal })
-      this.#connection.query(query, requestTimeoutMs)
-    })
+      if (signal?.aborted !== true) this.#connection.query(query, requestTimeoutMs)
+      whenAborted(
+        signal,
+        (reason) => {
+          this.#connection.forget(query)
+          reject(reason)
+        },
+        over.signal,
+      )
+    }).finally(() => over.abort())
   }
 
   /** Rows of others, and of other servers, have other names. */
   #cacheName(parts: readonly (string | undefined)[]): string {
     const { url, userId } = this.#options
-    return hash(JSON.stringify([String(url), keyOf(this.#options), userId, ...parts]))
+    // So much of a key tells users apart, and is of no use to anybody.
+    return JSON.stringify([String(url), userId, keyOf(this.#options).slice(-8), ...parts])
   }
 }
-
-const asyncDispose: typeof Symbol.asyncDispose = ((Symbol as { readonly asyncDispose?: symbol })
-  .asyncDispose ?? Symbol.for('Symbol.asyncDispose')) as typeof Symbol.asyncDispose
 
 const idle: ConnectionState = {
   status: 'idle',
@@ -364,36 +335,17 @@ const idle: ConnectionState = {
 
 /** Before there is a core, which says what else is wrong. Callers without types give anything. */
 function checkGiven(options: Partial<ClientOptions> | undefined): void {
-  const { url, apiKey } = options ?? {}
-  if (url === undefined || String(url) === '')
-    throw new KalamError({
-      code: 'CONFIG_URL_MISSING',
-      message: 'url is missing: give the URL of a server, like http://127.0.0.1:2900',
-    })
-  if (apiKey === undefined || apiKey === '')
-    throw new KalamError({
-      code: 'CONFIG_API_KEY_MISSING',
-      message: 'apiKey is missing: give an API key (kal_...)',
-    })
+  const { url = '', apiKey = '' } = options ?? {}
+  if (url === '') throw errorOf('CONFIG_URL_MISSING', 'url is missing')
+  if (apiKey === '') throw errorOf('CONFIG_API_KEY_MISSING', 'apiKey is missing')
 }
 
 function keyOf({ apiKey }: ClientOptions): string {
   return typeof apiKey === 'function' ? apiKey() : apiKey
 }
 
-function statesOf(
-  channel: Channel<ConnectionState>,
-  state: () => ConnectionState,
-): ConnectionStates {
-  return Object.defineProperty(channel, 'state', { get: state }) as unknown as ConnectionStates
-}
-
 function userOf({ user_id, name, role, read_only }: Welcome): User {
   return { id: user_id, name, role, isReadOnly: read_only }
-}
-
-function errorOf({ text, isUnknown }: QueryEvent & { readonly kind: 'error' }): KalamError {
-  return readError(text, isUnknown ? { outcome: 'unknown' } : {})
 }
 
 interface WireResult {
@@ -403,20 +355,21 @@ interface WireResult {
   readonly row_count: number
 }
 
-function resultsOf<Row>(event: QueryEvent & { readonly kind: 'result' }): QueryResult<Row>[] {
+function resultsOf<Row>(text: string, isReplayed: boolean): QueryResult<Row>[] {
   // As over HTTP; the caller says what the rows of the SQL are.
-  const results = JSON.parse(event.text) as readonly WireResult[]
+  const results = JSON.parse(text) as readonly WireResult[]
   return results.map(({ command, columns, rows, row_count }) => ({
     ...{ command, columns, rows: rows as readonly Row[] },
-    ...{ rowCount: row_count, isReplayed: event.isReplayed },
+    ...{ rowCount: row_count, isReplayed },
   }))
 }
 
 /** The network is back, or the page is seen again: timers may have slept. */
 function listenForWakes(verb: 'addEventListener' | 'removeEventListener', wake: () => void): void {
-  if (typeof globalThis[verb] === 'function')
-    for (const name of ['online', 'pageshow']) globalThis[verb](name, wake)
-  if (typeof document !== 'undefined') document[verb]('visibilitychange', wake)
+  // Neither is there everywhere.
+  const place: Partial<Pick<typeof globalThis, typeof verb | 'document'>> = globalThis
+  place[verb]?.('online', wake)
+  place.document?.[verb]('visibilitychange', wake)
 }
 
 /**
@@ -430,18 +383,4 @@ function steadyClock(): () => number {
     asleepMs = Math.max(asleepMs, Date.now() - awakeMs)
     return awakeMs + asleepMs
   }
-}
-
-/** 53 bits of a text, to tell names apart; nobody gets the text back from it (cyrb53). */
-function hash(text: string): string {
-  let one = 0xdeadbeef
-  let two = 0x41c6ce57
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at)
-    one = Math.imul(one ^ code, 2_654_435_761)
-    two = Math.imul(two ^ code, 1_597_334_677)
-  }
-  one = Math.imul(one ^ (one >>> 16), 2_246_822_507) ^ Math.imul(two ^ (two >>> 13), 3_266_489_909)
-  two = Math.imul(two ^ (two >>> 16), 2_246_822_507) ^ Math.imul(one ^ (one >>> 13), 3_266_489_909)
-  return (4_294_967_296 * (2_097_151 & two) + (one >>> 0)).toString(36)
 }

@@ -2,9 +2,8 @@
  * The core's host: it has a socket, a timer and a clock, does what the core says, and passes on
  * what it tells. When the core fails, another one goes on with what the subscribers have kept.
  */
-import { Core, coreSettings, type CoreEvent, type CoreState, type CoreText } from './core.js'
-import type { QueryEvent, SubscriptionEvent } from './core.js'
-import { KalamError, readError } from './kalam-error.js'
+import { Core, type CoreEvent, type CoreExports, type CoreText } from './core.js'
+import { closedError, errorOf, KalamError, readError } from './kalam-error.js'
 
 /** What is used of a WebSocket: that of browsers will do, and that of `ws`. */
 export interface SocketLike {
@@ -23,11 +22,12 @@ export type WebSocketConstructor = new (url: string, protocols: string[]) => Soc
 export interface Subscriber {
   /** What to ask for, with what is kept of it. */
   request(): SubscribeRequest
-  take(event: SubscriptionEvent): void
+  /** `subscribed`, `rows`, `changes`, `ready`, `reset`; `error` is the last. */
+  take(event: CoreEvent): void
   /** The connection is lost: what it has may be old. */
   suspend(): void
-  /** Sees its frames before the core, and gives what the core is to see; undefined: nothing. */
-  filter?(frame: Uint8Array): Uint8Array | undefined
+  /** Sees all frames before the core, and gives what the core is to see; undefined: nothing. */
+  readonly filter?: (frame: Uint8Array, id: number) => Uint8Array | undefined
 }
 
 export interface SubscribeRequest {
@@ -42,7 +42,8 @@ export interface Query {
   readonly texts: readonly CoreText[]
   /** Until there is a connection; otherwise it fails at once without one. */
   readonly mayWait: boolean
-  take(event: QueryEvent): void
+  /** `result` or `error`. */
+  take(event: CoreEvent): void
   fail(error: KalamError): void
 }
 
@@ -54,21 +55,31 @@ export interface Welcome {
   readonly read_only: boolean
 }
 
+export interface ConnectionChange {
+  /** 0 idle, 1 connecting, 2 connected, 3 reconnecting, 4 closed. */
+  readonly state: number
+  readonly attempt: number
+  /** The next attempt, in so many ms. */
+  readonly waitMs: number
+  readonly error: KalamError | undefined
+}
+
 export interface ConnectionOptions {
   readonly module: WebAssembly.Module | Promise<WebAssembly.Module>
   readonly WebSocket: WebSocketConstructor
   /** url, apiKey, userId; asked for before each attempt. */
   readonly identity: () => readonly CoreText[]
-  /** Values by the names of coreSettings. */
-  readonly settings: Readonly<Partial<Record<keyof typeof coreSettings, number | undefined>>>
+  /** Numbers of ABI.md, "Settings", and values; undefined: the core's. */
+  readonly settings: readonly (readonly [number, number | undefined])[]
   /** ms that do not go back. */
   readonly clock: () => number
-  onState(state: CoreState): void
+  onState(state: ConnectionChange): void
   onWelcome(welcome: Welcome): void
 }
 
 const subProtocol = 'kalam.v1.bin'
 const connected = 2
+const reconnecting = 3
 const closed = 4
 /** A core that fails so often within `failuresWindowMs` would fail for ever. */
 const failuresMax = 3
@@ -76,20 +87,23 @@ const failuresWindowMs = 60_000
 /** What setTimeout takes. */
 const timerMsMax = 2 ** 31 - 1
 
+/** Calls of the core, and what its exports and the time are. */
+type Work = (core: Core, exports: CoreExports, now: number) => void
+
 export class Connection {
   readonly #options: ConnectionOptions
   readonly #subscribers = new Map<Subscriber, number>()
   readonly #queries = new Map<number, Query>()
   /** Queries that wait for a connection, and what ends their wait. */
   readonly #held = new Map<Query, ReturnType<typeof setTimeout> | undefined>()
-  readonly #sockets = new Map<number, SocketLike>()
   readonly #events: CoreEvent[] = []
   readonly #failuresAt: number[] = []
   #module: WebAssembly.Module | undefined
   #core: Core | undefined
   /** What is to be done when there is a core. */
-  #early: ((core: Core) => void)[] = []
+  #early: Work[] = []
   #state = 0
+  #socket: SocketLike | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
   #timerAt = Infinity
   #isActing = false
@@ -111,9 +125,9 @@ export class Connection {
   connect(): void {
     const refused: KalamError[] = []
     this.#isWanted = true
-    this.#do((core) => {
+    this.#do((core, exports, now) => {
       const error = this.#configure(core)
-      if (error === undefined) core.exports.connect(this.#now())
+      if (error === undefined) exports.connect(now)
       else refused.push(error)
     })
     for (const error of refused) throw error
@@ -121,26 +135,25 @@ export class Connection {
 
   disconnect(): void {
     this.#isWanted = false
-    this.#do((core) => core.exports.disconnect(this.#now()))
+    this.#do((_core, exports, now) => exports.disconnect(now))
     this.#plan(Infinity)
-    for (const query of this.#takeHeld())
-      query.fail(new KalamError({ code: 'CLOSED', message: 'the client was closed' }))
+    for (const query of this.#takeHeld()) query.fail(closedError())
   }
 
   /** The network may be back, or the machine has slept. */
   wake(): void {
-    if (this.#core !== undefined) this.#do((core) => core.exports.wake(this.#now()))
+    if (this.#core !== undefined) this.#do((_core, exports, now) => exports.wake(now))
   }
 
   subscribe(subscriber: Subscriber): void {
     this.#subscribers.set(subscriber, 0)
-    this.#do((core) => this.#ask(core, subscriber))
+    this.#do((core, _exports, now) => this.#ask(core, subscriber, now))
   }
 
   unsubscribe(subscriber: Subscriber): void {
     const id = this.#subscribers.get(subscriber) ?? 0
     this.#subscribers.delete(subscriber)
-    if (id !== 0) this.#do((core) => core.exports.unsubscribe(id, this.#now()))
+    if (id !== 0) this.#do((_core, exports, now) => exports.unsubscribe(id, now))
   }
 
   /** JSON of a subscriber's rows, exactly as the server wrote them; undefined: they cannot be had. */
@@ -166,7 +179,7 @@ export class Connection {
     }
     const late = () => {
       this.#held.delete(query)
-      query.fail(unsent(timeoutMs))
+      query.fail(errorOf('NOT_CONNECTED', 'there was no connection: it was not sent'))
     }
     this.#held.set(query, timeoutMs === 0 ? undefined : setTimeout(late, timeoutMs))
   }
@@ -206,10 +219,8 @@ export class Connection {
 
   #prepared(core: Core): Core {
     core.exports.seed(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1)
-    for (const [name, value] of Object.entries(this.#options.settings))
-      // The keys of `settings` are those of `coreSettings`.
-      if (value !== undefined)
-        core.exports.setting(coreSettings[name as keyof typeof coreSettings], value)
+    for (const [name, value] of this.#options.settings)
+      if (value !== undefined) core.exports.setting(name, value)
     return core
   }
 
@@ -226,19 +237,15 @@ export class Connection {
     for (const work of early) this.#do(work)
   }
 
-  #now(): number {
-    return this.#options.clock()
-  }
-
   /** Runs calls of the core, then does what they tell. */
-  #do(work: (core: Core) => void): void {
+  #do(work: Work): void {
     const core = this.#core
     if (core === undefined) {
       this.#early.push(work)
       return
     }
     try {
-      work(core)
+      work(core, core.exports, this.#options.clock())
       this.#events.push(...core.take())
       this.#plan(core.exports.dueAt())
     } catch (cause) {
@@ -263,48 +270,25 @@ export class Connection {
   }
 
   #actOn(event: CoreEvent): void {
-    switch (event.kind) {
-      case 'open':
-        this.#openSocket(event.socket, event.url)
-        break
-      case 'send':
-        this.#sockets.get(event.socket)?.send(event.frame)
-        break
-      case 'close':
-        this.#closeSocket(event.socket, event.code)
-        break
-      case 'state':
-        this.#enter(event)
-        break
-      case 'welcome':
-        // The core writes it, with these fields.
-        this.#options.onWelcome(JSON.parse(event.text) as Welcome)
-        break
-      case 'result':
-        this.#answer(event)
-        break
-      case 'error':
-        if (this.#queries.has(event.id)) this.#answer(event)
-        else this.#tell(event)
-        break
-      case 'subscribed':
-      case 'rows':
-      case 'changes':
-      case 'ready':
-      case 'reset':
-        this.#tell(event)
-    }
+    const { kind, id, a, b, c, text } = event
+    if (kind === 'open') this.#openSocket(a, text)
+    else if (kind === 'send') this.#socket?.send(event.frame)
+    else if (kind === 'close') this.#closeSocket(b)
+    else if (kind === 'state') this.#enter(a, b, c, text === '' ? undefined : readError(text))
+    // The core writes it, with these fields.
+    else if (kind === 'welcome') this.#options.onWelcome(JSON.parse(text) as Welcome)
+    else this.#tell(this.#queries.get(id), event)
   }
 
-  #enter(state: CoreState): void {
+  #enter(state: number, attempt = 0, waitMs = 0, error?: KalamError): void {
     const wasConnected = this.isConnected
-    this.#state = state.state
-    if (state.state === closed) this.#isWanted = false
+    const isClosed = state === closed
+    this.#state = state
+    if (isClosed) this.#isWanted = false
     if (wasConnected) for (const subscriber of this.#subscribers.keys()) subscriber.suspend()
-    this.#options.onState(state)
-    if (state.state !== connected && state.state !== closed) return
+    this.#options.onState({ state, attempt, waitMs, error })
     // Those that wait are sent, or told that there is no connection.
-    for (const query of this.#takeHeld()) this.#send(query)
+    if (this.isConnected || isClosed) for (const query of this.#takeHeld()) this.#send(query)
   }
 
   #takeHeld(): readonly Query[] {
@@ -315,9 +299,9 @@ export class Connection {
   }
 
   #send(query: Query): void {
-    this.#do((core) => {
+    this.#do((core, exports, now) => {
       try {
-        const id = core.exports.query(core.giveTexts(query.texts), 0, this.#now())
+        const id = exports.query(core.giveTexts(query.texts), 0, now)
         this.#queries.set(id, query)
       } catch (cause) {
         query.fail(broken(cause))
@@ -326,29 +310,24 @@ export class Connection {
     })
   }
 
-  #answer(event: QueryEvent): void {
-    const query = this.#queries.get(event.id)
-    this.#queries.delete(event.id)
-    query?.take(event)
-  }
-
-  #ask(core: Core, subscriber: Subscriber): void {
+  #ask(core: Core, subscriber: Subscriber, now: number): void {
     if (!this.#subscribers.has(subscriber)) return
     const { texts, isOrdered } = subscriber.request()
     const ask = (asked: readonly CoreText[]) =>
-      core.exports.subscribe(core.giveTexts(asked), Number(isOrdered), this.#now())
+      core.exports.subscribe(core.giveTexts(asked), Number(isOrdered), now)
     const id = ask(texts)
     this.#subscribers.set(subscriber, id)
     // 0: rows that are none. Without them it starts from nothing, which is never wrong.
     if (id === 0) this.#subscribers.set(subscriber, ask(texts.slice(0, keptFrom)))
   }
 
-  #tell(event: SubscriptionEvent): void {
+  #tell(query: Query | undefined, event: CoreEvent): void {
+    this.#queries.delete(event.id)
+    query?.take(event)
     for (const [subscriber, id] of this.#subscribers) {
       if (id !== event.id) continue
       if (event.kind === 'error') this.#subscribers.delete(subscriber)
       subscriber.take(event)
-      return
     }
   }
 
@@ -357,18 +336,17 @@ export class Connection {
   #openSocket(id: number, url: string): void {
     let reason = ''
     const end = (code: number, told: string) => {
-      this.#sockets.delete(id)
-      this.#do((core) => core.exports.closed(id, code, core.giveText(told), this.#now()))
+      this.#do((core, exports, now) => exports.closed(id, code, core.giveText(told), now))
     }
     try {
       const socket = new this.#options.WebSocket(url, [subProtocol])
-      this.#sockets.set(id, socket)
+      this.#socket = socket
       socket.binaryType = 'arraybuffer'
       socket.onopen = () => {
         // A key may have been renewed since.
-        this.#do((core) => {
-          core.exports.configure(core.giveTexts(this.#options.identity()))
-          core.exports.opened(id, this.#now())
+        this.#do((core, exports, now) => {
+          exports.configure(core.giveTexts(this.#options.identity()))
+          exports.opened(id, now)
         })
       }
       socket.onmessage = ({ data }: { readonly data: unknown }) => {
@@ -387,10 +365,11 @@ export class Connection {
     }
   }
 
-  #closeSocket(id: number, code: number): void {
-    const socket = this.#sockets.get(id)
+  /** There is one at a time, and of what it was before the core wants to know nothing. */
+  #closeSocket(code: number): void {
+    const socket = this.#socket
+    this.#socket = undefined
     if (socket === undefined) return
-    this.#sockets.delete(id)
     for (const name of ['onopen', 'onmessage', 'onclose'] as const) socket[name] = null
     // A socket that is closed while it connects tells of an error, which `ws` would throw.
     socket.onerror = () => undefined
@@ -398,15 +377,12 @@ export class Connection {
   }
 
   #receive(socket: number, frame: Uint8Array): void {
-    const seen = this.#filtered(frame)
-    if (seen === undefined) return
-    this.#do((core) => core.exports.receive(socket, core.give(seen), this.#now()))
-  }
-
-  #filtered(frame: Uint8Array): Uint8Array | undefined {
-    for (const [subscriber, id] of this.#subscribers)
-      if (subscriber.filter !== undefined && id === idOf(frame)) return subscriber.filter(frame)
-    return frame
+    let seen: Uint8Array | undefined = frame
+    for (const [{ filter }, id] of this.#subscribers)
+      if (filter !== undefined && seen !== undefined) seen = filter(seen, id)
+    const left = seen
+    if (left === undefined) return
+    this.#do((core, exports, now) => exports.receive(socket, core.give(left), now))
   }
 
   /** Sets the timer for when the core is due. One that is earlier does no harm. */
@@ -416,10 +392,10 @@ export class Connection {
     this.#timer = undefined
     this.#timerAt = dueAt
     if (dueAt === Infinity) return
-    const waitMs = Math.min(Math.max(0, dueAt - this.#now()), timerMsMax)
+    const waitMs = Math.min(Math.max(0, dueAt - this.#options.clock()), timerMsMax)
     this.#timer = setTimeout(() => {
       this.#timer = undefined
-      this.#do((core) => core.exports.tick(this.#now()))
+      this.#do((_core, exports, now) => exports.tick(now))
     }, waitMs)
   }
 
@@ -431,8 +407,8 @@ export class Connection {
     this.#core = undefined
     this.#events.length = 0
     this.#plan(Infinity)
-    for (const id of [...this.#sockets.keys()]) this.#closeSocket(id, 1000)
-    const now = this.#now()
+    this.#closeSocket(1000)
+    const now = this.#options.clock()
     this.#failuresAt.push(now)
     const lately = this.#failuresAt.filter((at) => now - at < failuresWindowMs)
     if (this.#module === undefined || lately.length > failuresMax) {
@@ -440,11 +416,11 @@ export class Connection {
       return
     }
     this.#endQueries(error)
-    this.#enter({ kind: 'state', state: 3, attempt: 0, waitMs: 0, error: json(error) })
+    this.#enter(reconnecting, 0, 0, error)
     // As at the start: not all places may make an instance at once.
     for (const subscriber of this.#subscribers.keys())
-      this.#early.push((core) => this.#ask(core, subscriber))
-    if (this.#isWanted) this.#early.push((core) => core.exports.connect(this.#now()))
+      this.#early.push((core, _exports, now) => this.#ask(core, subscriber, now))
+    if (this.#isWanted) this.#early.push((_core, exports, now) => exports.connect(now))
     void this.#beginLater(this.#module)
   }
 
@@ -459,7 +435,7 @@ export class Connection {
     this.#endQueries(error)
     for (const query of this.#takeHeld()) query.fail(error)
     this.#early = []
-    this.#enter({ kind: 'state', state: closed, attempt: 0, waitMs: 0, error: json(error) })
+    this.#enter(closed, 0, 0, error)
   }
 }
 
@@ -467,32 +443,5 @@ export class Connection {
 const keptFrom = 3
 
 function broken(cause: unknown): KalamError {
-  return new KalamError(
-    { code: 'PROTOCOL', message: 'the core of the client failed, and another one is started' },
-    { cause },
-  )
-}
-
-function unsent(waitedMs: number): KalamError {
-  const message = `there was no connection for ${waitedMs} ms; the statement was not sent`
-  return new KalamError({ code: 'NOT_CONNECTED', message })
-}
-
-function json({ details }: KalamError): string {
-  return JSON.stringify(details)
-}
-
-/** Of whom a frame tells; -1 if it is of no subscription. */
-function idOf(frame: Uint8Array): number {
-  const tag = frame[0] ?? 0
-  if (tag < 0x42 || (tag > 0x46 && tag !== 0x49)) return -1
-  // `subscribed` and `error` have a byte of flags; an error without an id is of nobody.
-  let at = tag === 0x42 || tag === 0x49 ? 2 : 1
-  if (tag === 0x49 && frame[1] !== 1) return -1
-  let id = 0
-  for (let scale = 1; ; scale *= 0x80) {
-    const byte = frame[at++] ?? 0
-    id += (byte & 0x7f) * scale
-    if (byte < 0x80) return id
-  }
+  return errorOf('PROTOCOL', 'the client core failed, and is started again', { cause })
 }

@@ -1,4 +1,4 @@
-import { KalamError } from './kalam-error.js'
+import { errorOf, type KalamError } from './kalam-error.js'
 
 /** What gives the module: compiled, its bytes, or how to come by them. */
 export type CoreSource = WebAssembly.Module | BufferSource
@@ -12,11 +12,7 @@ export function compileCore(
 ): WebAssembly.Module | Promise<WebAssembly.Module> {
   // First: without WebAssembly its name alone is an error.
   if (typeof WebAssembly !== 'object')
-    throw new KalamError({
-      code: 'WASM_UNSUPPORTED',
-      message:
-        'kalam-link needs WebAssembly, and there is none here: use a browser of 2018 or later',
-    })
+    throw errorOf('WASM_UNSUPPORTED', 'there is no WebAssembly here, which kalam-link needs')
   const given = source()
   if (given instanceof WebAssembly.Module) return given
   try {
@@ -30,14 +26,7 @@ export function compileCore(
 }
 
 function blocked(cause: unknown): KalamError {
-  return new KalamError(
-    {
-      code: 'WASM_BLOCKED',
-      message:
-        "WebAssembly is blocked here. Allow it with 'wasm-unsafe-eval' in script-src of the page's " +
-        'Content-Security-Policy; in a worker that compiles nothing, give createClient the compiled ' +
-        '`core` (kalam-link/core.wasm)',
-    },
-    { cause },
-  )
+  const message =
+    "WebAssembly is blocked here: a Content-Security-Policy must allow 'wasm-unsafe-eval' as script-src"
+  return errorOf('WASM_BLOCKED', message, { cause })
 }

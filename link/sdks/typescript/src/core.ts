@@ -6,72 +6,30 @@
 /** A text for the core; undefined is left out. */
 export type CoreText = string | undefined
 
-/** Operation (1 insert, 2 update, 3 delete), from, to; one after the other. */
-export type Differences = Int32Array
-
-export type CoreEvent =
-  | { readonly kind: 'open'; readonly socket: number; readonly url: string }
-  | { readonly kind: 'send'; readonly socket: number; readonly frame: Uint8Array<ArrayBuffer> }
-  | { readonly kind: 'close'; readonly socket: number; readonly code: number }
-  | CoreState
-  | { readonly kind: 'welcome'; readonly text: string }
-  | QueryEvent
-  | SubscriptionEvent
-
-export interface CoreState {
-  readonly kind: 'state'
-  /** 0 idle, 1 connecting, 2 connected, 3 reconnecting, 4 closed. */
-  readonly state: number
-  readonly attempt: number
-  /** The next attempt, in so many ms. */
-  readonly waitMs: number
-  /** JSON of the error that led here, or empty. */
-  readonly error: string
-}
-
-export type QueryEvent =
-  | {
-      readonly kind: 'result'
-      readonly id: number
-      readonly isReplayed: boolean
-      readonly text: string
-      readonly tookMs: string
-    }
-  | CoreError
-
-export interface CoreError {
-  readonly kind: 'error'
+/** A record as ABI.md has it, "Events": what `a`, `b`, `c` and the texts mean, says its kind there. */
+export interface CoreEvent {
+  readonly kind: CoreEventKind
   readonly id: number
-  readonly isUnknown: boolean
+  readonly a: number
+  readonly b: number
+  readonly c: number
+  /** Of `send` empty: it has bytes. */
   readonly text: string
+  /** Of `changes` empty: it has differences. */
+  readonly more: string
+  readonly cursor: string
+  /** Of `send`: the frame. */
+  readonly frame: Uint8Array<ArrayBuffer>
+  /** Of `changes`: operation (1 insert, 2 update, 3 delete), from, to; one after the other. */
+  readonly differences: Int32Array
 }
 
-export type SubscriptionEvent =
-  | {
-      readonly kind: 'subscribed'
-      readonly id: number
-      /** Bits: 1 ordered, 2 resumed, 4 other columns than before, 8 evaluated. */
-      readonly flags: number
-      readonly columns: string
-      readonly key: string
-    }
-  | { readonly kind: 'rows'; readonly id: number; readonly text: string }
-  | {
-      readonly kind: 'changes'
-      readonly id: number
-      /** JSON list of the rows of inserts and updates, in order. */
-      readonly text: string
-      readonly differences: Differences
-      readonly cursor: string
-    }
-  | {
-      readonly kind: 'ready'
-      readonly id: number
-      readonly isResumed: boolean
-      readonly cursor: string
-    }
-  | { readonly kind: 'reset'; readonly id: number; readonly reason: string }
-  | CoreError
+// prettier-ignore
+const kinds = [
+  '', 'open', 'send', 'close', 'state', 'welcome', 'result', 'error', 'subscribed', 'rows', 'changes', 'ready',
+  'reset',
+] as const
+export type CoreEventKind = (typeof kinds)[number]
 
 /** What the module exports; ABI.md has each. */
 export interface CoreExports {
@@ -96,18 +54,11 @@ export interface CoreExports {
   readRows(id: number, first: number, rowsMax: number): void
 }
 
-/** Numbers of ABI.md, "Settings". */
-export const coreSettings = {
-  delayMsMin: 1,
-  delayMsMax: 2,
-  attemptsMax: 3,
-  requestMsMax: 4,
-} as const
-
 const wordsPerEvent = 12
 const leftOut = 0xffffffff
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
+const noBytes = new Uint8Array()
 
 export class Core {
   readonly exports: CoreExports
@@ -117,8 +68,8 @@ export class Core {
   constructor(instance: WebAssembly.Instance) {
     // ABI.md says so; a test compares it with the module.
     this.exports = instance.exports as unknown as CoreExports
-    this.#bytes = new Uint8Array(0)
-    this.#words = new Int32Array(0)
+    this.#bytes = noBytes
+    this.#words = new Int32Array()
   }
 
   /** Puts bytes into the input, and gives their length. */
@@ -157,63 +108,22 @@ export class Core {
   }
 
   #event(at: number): CoreEvent {
-    const id = this.#word(at + 1)
-    const a = this.#word(at + 2)
-    const b = this.#word(at + 3)
-    switch (this.#word(at)) {
-      case 1:
-        return { kind: 'open', socket: a, url: this.#text(at + 4) }
-      case 2:
-        return { kind: 'send', socket: a, frame: this.#range(at + 4).slice() }
-      case 3:
-        return { kind: 'close', socket: a, code: b }
-      case 4: {
-        const waitMs = this.#word(at + 10)
-        return { kind: 'state', state: a, attempt: b, waitMs, error: this.#text(at + 4) }
-      }
-      case 5:
-        return { kind: 'welcome', text: this.#text(at + 4) }
-      case 6: {
-        const texts = { text: this.#text(at + 4), tookMs: this.#text(at + 6) }
-        return { kind: 'result', id, isReplayed: a === 1, ...texts }
-      }
-      case 7:
-        return { kind: 'error', id, isUnknown: b === 1, text: this.#text(at + 4) }
-      case 8: {
-        const texts = { columns: this.#text(at + 4), key: this.#text(at + 6) }
-        return { kind: 'subscribed', id, flags: a, ...texts }
-      }
-      case 9:
-        return { kind: 'rows', id, text: this.#text(at + 4) }
-      case 10: {
-        const start = this.#word(at + 6) >> 2
-        const differences = this.#words.slice(start, start + a * 3)
-        return {
-          kind: 'changes',
-          id,
-          text: this.#text(at + 4),
-          differences,
-          cursor: this.#text(at + 8),
-        }
-      }
-      case 11:
-        return { kind: 'ready', id, isResumed: a === 1, cursor: this.#text(at + 8) }
-      default:
-        return { kind: 'reset', id, reason: this.#text(at + 4) }
+    const word = (index: number) => this.#words[at + index] ?? 0
+    const text = (index: number) => decoder.decode(this.#range(word(index), word(index + 1)))
+    const kind = kinds[word(0)] ?? ''
+    const isSend = kind === 'send'
+    const isChanges = kind === 'changes'
+    const first = word(6) >> 2
+    return {
+      ...{ kind, id: word(1), a: word(2), b: word(3), c: word(10) },
+      ...{ text: isSend ? '' : text(4), more: isChanges ? '' : text(6), cursor: text(8) },
+      frame: isSend ? this.#range(word(4), word(5)).slice() : noBytes,
+      differences: this.#words.slice(first, isChanges ? first + word(2) * 3 : first),
     }
   }
 
-  #word(at: number): number {
-    return this.#words[at] ?? 0
-  }
-
-  #range(at: number): Uint8Array<ArrayBuffer> {
-    const start = this.#word(at)
-    return this.#bytes.subarray(start, start + this.#word(at + 1))
-  }
-
-  #text(at: number): string {
-    return decoder.decode(this.#range(at))
+  #range(start: number, length: number): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(start, start + length)
   }
 
   /** Memory that grew has another buffer. */

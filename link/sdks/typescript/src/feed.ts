@@ -6,10 +6,10 @@
 import type { KalamClient } from './client.js'
 import { connectionSymbol } from './connection-symbol.js'
 import type { Connection, Subscriber } from './connection.js'
-import type { SubscriptionEvent } from './core.js'
+import type { CoreEvent } from './core.js'
 import { ByteSink } from './generated/byte-sink.js'
 import { appendBinary, decodeServerBinary } from './generated/socket-binary.js'
-import type { JsonSource, ServerMessage } from './generated/socket-messages.js'
+import { serverMessages, type JsonSource, type ServerMessage } from './generated/socket-messages.js'
 import type { ErrorDetails } from './kalam-error.js'
 
 export interface FeedOptions {
@@ -72,7 +72,7 @@ class OpenFeed implements Feed {
   readonly #listener: (event: FeedEvent) => void
   readonly #subscriber: Subscriber = {
     request: () => this.#request(),
-    filter: (frame) => this.#filter(frame),
+    filter: (frame, id) => this.#filter(frame, id),
     take: (event) => this.#take(event),
     suspend: () => undefined,
   }
@@ -108,9 +108,9 @@ class OpenFeed implements Feed {
   }
 
   /** Tells what a frame has, and leaves the core what it needs to continue. */
-  #filter(frame: Uint8Array): Uint8Array | undefined {
+  #filter(frame: Uint8Array, id: number): Uint8Array | undefined {
+    if (idOf(frame) !== id) return frame
     const message = decodeServerBinary(frame)
-    if (this.#isClosed) return undefined
     switch (message.kind) {
       case 'subscribed':
         return this.#subscribed(message) ? frame : undefined
@@ -183,7 +183,7 @@ class OpenFeed implements Feed {
     })
   }
 
-  #take(event: SubscriptionEvent): void {
+  #take(event: CoreEvent): void {
     if (event.kind !== 'error' || this.#isClosed) return
     this.#isClosed = true
     this.#listener({ kind: 'failed', error: JSON.parse(event.text) as ErrorDetails })
@@ -199,4 +199,20 @@ function withoutRows(message: ServerMessage & { readonly kind: 'changes' }): Uin
   const sink = new ByteSink(64)
   appendBinary({ ...message, changes: '[]' }, sink)
   return sink.view()
+}
+
+/** Of which subscription a frame tells; -1: of none. */
+function idOf(frame: Uint8Array): number {
+  const [tag = 0, flags = 0] = frame
+  const { subscribed, reset, error } = serverMessages
+  const isError = tag === error.tag && flags === 1
+  if (!isError && (tag < subscribed.tag || tag > reset.tag)) return -1
+  // These two have a byte of flags.
+  let at = isError || tag === subscribed.tag ? 2 : 1
+  let id = 0
+  for (let scale = 1; ; scale *= 0x80) {
+    const byte = frame[at++] ?? 0
+    id += (byte & 0x7f) * scale
+    if (byte < 0x80) return id
+  }
 }

@@ -1,4 +1,4 @@
-import { retryableCodes, type ErrorCode } from './generated/error-codes.js'
+import type { ErrorCode } from './generated/error-codes.js'
 
 /** Codes that the client makes itself; all others are the server's (docs/errors.md). */
 export type ClientErrorCode =
@@ -64,11 +64,18 @@ export class KalamError extends Error {
     this.details = details
     this.outcome = outcome
   }
+}
 
-  /** The same may succeed later, unchanged, and is not done twice by trying. */
-  get isRetryable(): boolean {
-    return this.outcome === undefined && retryableCodes.includes(this.code)
-  }
+export function errorOf(
+  code: KalamErrorCode,
+  message: string,
+  options?: KalamErrorOptions,
+): KalamError {
+  return new KalamError({ code, message }, options)
+}
+
+export function closedError(): KalamError {
+  return errorOf('CLOSED', 'it was closed')
 }
 
 /** `source`: JSON of an error as the server, or the core, writes it. */

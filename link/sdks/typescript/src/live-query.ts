@@ -9,14 +9,16 @@ import {
   Channel,
   dispose,
   latest,
+  until,
+  whenAborted,
   type Observer,
   type Stream,
   type Unsubscribe,
 } from './channel.js'
 import type { SubscribeOptions, Subscribable } from './channel.js'
 import type { Connection, SubscribeRequest, Subscriber } from './connection.js'
-import type { Differences, SubscriptionEvent } from './core.js'
-import { KalamError, readError } from './kalam-error.js'
+import type { CoreEvent } from './core.js'
+import { closedError, readError, type KalamError } from './kalam-error.js'
 import type { LiveCache } from './live-cache.js'
 import { RowShape, type Column } from './row-shape.js'
 
@@ -55,7 +57,7 @@ export interface LiveQueryOptions {
   readonly signal: AbortSignal | undefined
   /** Where rows outlive the program, and under which name. */
   readonly cache: { readonly store: LiveCache; readonly name: string } | undefined
-  onEnd(): void
+  onEnd(live: Disposable): void
 }
 
 /** Rows as they look before the server has answered a write. */
@@ -79,7 +81,7 @@ export class LiveQuery<Row> implements Stream<readonly Row[]>, Disposable {
   readonly #views: Channel<readonly Row[]>
   readonly #options: LiveQueryOptions
   readonly #subscriber: Subscriber
-  readonly #abort = () => this.close()
+  readonly #over = new AbortController()
   /** The server's rows, in order; all of them once `#isComplete`. */
   #rows: Row[] = []
   #isComplete = false
@@ -121,9 +123,8 @@ export class LiveQuery<Row> implements Stream<readonly Row[]>, Disposable {
       suspend: () => this.#becomeStale(),
     }
     this.#readCache()
-    options.signal?.addEventListener('abort', this.#abort)
-    if (options.signal?.aborted === true) this.close()
-    else options.connection.subscribe(this.#subscriber)
+    options.connection.subscribe(this.#subscriber)
+    whenAborted(options.signal, () => this.close(), this.#over.signal)
   }
 
   /** As of now; another array when rows have changed. */
@@ -152,27 +153,11 @@ export class LiveQuery<Row> implements Stream<readonly Row[]>, Disposable {
   }
 
   /** The rows, when the server has told them all. Rejects with the error that ends the query. */
-  ready({ signal }: SubscribeOptions = {}): Promise<readonly Row[]> {
-    return new Promise((resolve, reject) => {
-      const settle = () => {
-        if (this.#status === 'ready') resolve(this.rows)
-        else if (this.#status === 'ended') reject(this.#error ?? closedError())
-        else return
-        stop?.()
-      }
-      const abort = () => {
-        stop?.()
-        reject(reasonOf(signal))
-      }
-      const stop: Unsubscribe | undefined = this.#events.subscribe({
-        next: settle,
-        error: settle,
-        complete: settle,
-      })
-      settle()
-      if (signal?.aborted === true) abort()
-      else signal?.addEventListener('abort', abort)
-    })
+  async ready({ signal }: SubscribeOptions = {}): Promise<readonly Row[]> {
+    const isSettled = () => this.#status === 'ready' || this.#status === 'ended'
+    if (!isSettled()) await until(this.#events, isSettled, signal)
+    if (this.#status === 'ended') throw this.#error ?? closedError()
+    return this.rows
   }
 
   /** Is told the rows at once, if they are known, and whenever they have changed. */
@@ -257,28 +242,15 @@ export class LiveQuery<Row> implements Stream<readonly Row[]>, Disposable {
     return JSON.stringify(this.#rows.map((row) => shape.valuesOf(row)))
   }
 
-  #take(event: SubscriptionEvent): void {
-    switch (event.kind) {
-      case 'subscribed':
-        this.#describe(event.columns, event.key, (event.flags & 1) !== 0)
-        break
-      case 'rows':
-        for (const values of listsOf(event.text)) this.#rows.push(this.#rowOf(values))
-        break
-      case 'changes':
-        this.#cursor = event.cursor
-        this.#change(listsOf(event.text), event.differences)
-        break
-      case 'ready':
-        this.#cursor = event.cursor
-        this.#becomeReady()
-        break
-      case 'reset':
-        this.#becomeStale()
-        break
-      case 'error':
-        this.#end(readError(event.text))
-    }
+  #take({ kind, a, text, more, cursor, differences }: CoreEvent): void {
+    if (cursor !== '') this.#cursor = cursor
+    if (kind === 'subscribed') this.#describe(text, more, (a & 1) !== 0)
+    else if (kind === 'rows')
+      for (const values of listsOf(text)) this.#rows.push(this.#rowOf(values))
+    else if (kind === 'changes') this.#change(listsOf(text), differences)
+    else if (kind === 'ready') this.#becomeReady()
+    else if (kind === 'reset') this.#becomeStale()
+    else this.#end(readError(text))
   }
 
   #describe(columns: string, key: string, isOrdered: boolean): void {
@@ -296,7 +268,7 @@ export class LiveQuery<Row> implements Stream<readonly Row[]>, Disposable {
     return this.#shape.rowOf(values)
   }
 
-  #change(rows: readonly (readonly unknown[])[], differences: Differences): void {
+  #change(rows: readonly (readonly unknown[])[], differences: Int32Array): void {
     const changes: Change<Row>[] = []
     let next = 0
     for (let at = 0; at < differences.length; at += 3) {
@@ -383,8 +355,8 @@ export class LiveQuery<Row> implements Stream<readonly Row[]>, Disposable {
     clearTimeout(this.#cacheTimer)
     this.#error = error
     this.#enter('ended')
-    this.#options.signal?.removeEventListener('abort', this.#abort)
-    this.#options.onEnd()
+    this.#over.abort()
+    this.#options.onEnd(this)
     for (const channel of [this.#events, this.#views])
       if (error === undefined) channel.complete()
       else channel.fail(error)
@@ -394,23 +366,20 @@ export class LiveQuery<Row> implements Stream<readonly Row[]>, Disposable {
 
   #readCache(): void {
     const { cache } = this.#options
-    const text = cache?.store.read(cache.name) ?? ''
-    const headEnd = text.indexOf('\n')
-    if (headEnd < 0) return
+    const kept = cache?.store.read(cache.name)
+    if (kept === undefined) return
     try {
-      // Ours, of this version; what else stands there does not get through the next lines.
-      const head = JSON.parse(text.slice(0, headEnd)) as CachedHead
-      if (head.version !== cacheVersion) return
-      const rows = text.slice(headEnd + 1)
-      this.#describe(head.columns, head.key, head.isOrdered)
-      this.#rows = listsOf(rows).map((values) => this.#rowOf(values))
-      this.#rowsText = rows
-      this.#cursor = head.cursor
+      this.#describe(kept.columns, kept.key, kept.isOrdered)
+      this.#rows = listsOf(kept.rows).map((values) => this.#rowOf(values))
+      this.#rowsText = kept.rows
+      this.#cursor = kept.cursor
       this.#isComplete = true
       this.#hasRows = true
       this.#status = 'stale'
     } catch {
-      cache?.store.remove(cache.name)
+      // What somebody else has put there is as good as nothing.
+      this.#columns = ''
+      this.#rows = []
     }
   }
 
@@ -427,25 +396,11 @@ export class LiveQuery<Row> implements Stream<readonly Row[]>, Disposable {
     const { cache, connection } = this.#options
     const rows = connection.readRows(this.#subscriber)
     if (cache === undefined || rows === undefined || this.#cursor === '') return
-    const head: CachedHead = {
-      version: cacheVersion,
-      cursor: this.#cursor,
-      columns: this.#columns,
-      key: this.#key,
+    cache.store.write(cache.name, {
+      ...{ rows, cursor: this.#cursor, columns: this.#columns, key: this.#key },
       isOrdered: this.#isOrdered,
-    }
-    cache.store.write(cache.name, `${JSON.stringify(head)}\n${rows}`)
+    })
   }
-}
-
-const cacheVersion = 1
-
-interface CachedHead {
-  readonly version: number
-  readonly cursor: string
-  readonly columns: string
-  readonly key: string
-  readonly isOrdered: boolean
 }
 
 /** Types whose JSON is not always what JSON.stringify makes of the parsed value. */
@@ -454,14 +409,4 @@ const unsureTypes = /^(float|json)|\[\]$/
 function listsOf(text: string): readonly (readonly unknown[])[] {
   // Rows are lists of values: the protocol says so.
   return JSON.parse(text) as readonly (readonly unknown[])[]
-}
-
-export function closedError(): KalamError {
-  return new KalamError({ code: 'CLOSED', message: 'it was closed' })
-}
-
-/** What an aborted signal says; an error, as it does by itself. */
-export function reasonOf(signal: AbortSignal | undefined): Error {
-  const reason: unknown = signal?.reason
-  return reason instanceof Error ? reason : new Error(String(reason))
 }

@@ -22,7 +22,7 @@ function bytesOf(packed: string): Uint8Array<ArrayBuffer> {
     const place = letters.indexOf(letter)
     if (place >= letters.length - 2) above = (place - letters.length + 3) * (letters.length - 2)
     else {
-      bytes.push(place + above)
+      bytes.push((place + above) ^ 8)
       above = 0
     }
   }

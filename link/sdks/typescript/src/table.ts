@@ -3,7 +3,7 @@
  * text, read by the table's own columns: what a row gives can be written back as it is, arrays and
  * 64-bit numbers included.
  */
-import { KalamError } from './kalam-error.js'
+import { errorOf, type KalamError } from './kalam-error.js'
 import type { LiveQuery } from './live-query.js'
 import { toJson } from './json.js'
 
@@ -41,8 +41,7 @@ export class Table<Row extends object, Insert extends object, LiveOptions extend
   /** Gives the row as it is in the table, with what the server filled in. */
   async insert(values: Insert, options?: WriteOptions<Row>): Promise<Row> {
     const [row] = await this.insertMany([values], options)
-    if (row === undefined)
-      throw new KalamError({ code: 'FORBIDDEN', message: 'the new row cannot be seen' })
+    if (row === undefined) throw errorOf('FORBIDDEN', 'no row was made')
     return row
   }
 
@@ -50,7 +49,7 @@ export class Table<Row extends object, Insert extends object, LiveOptions extend
   insertMany(values: readonly Insert[], options: WriteOptions<Row> = {}): Promise<readonly Row[]> {
     if (values.length === 0) return Promise.resolve([])
     const columns = columnsOf(values[0] ?? {})
-    if (columns.length === 0 && values.length > 1) throw missing('say what the rows are to hold')
+    if (columns.length === 0 && values.length > 1) throw missing('say what to write')
     const names = columns.join(', ')
     const sql =
       columns.length === 0
@@ -71,7 +70,7 @@ export class Table<Row extends object, Insert extends object, LiveOptions extend
     options: WriteOptions<Row> = {},
   ): Promise<readonly Row[]> {
     const names = columnsOf(changes).join(', ')
-    if (names === '') throw missing('say what is to be changed')
+    if (names === '') throw missing('say what to write')
     const condition = conditionOf(where, 2)
     const sql =
       `UPDATE ${this.#name} SET (${names}) = (SELECT ${names} FROM ` +
@@ -144,13 +143,12 @@ function conditionOf(where: object, firstParam: number): { sql: string; params: 
     params.push(value)
     return `${quote(name)} = $${firstParam + params.length - 1}`
   })
-  if (parts.length === 0)
-    throw missing('say which rows, like { id: 7 }; all rows are a matter for client.query')
+  if (parts.length === 0) throw missing('say which rows, like { id: 7 }')
   return { sql: parts.join(' AND '), params }
 }
 
 function missing(message: string): KalamError {
-  return new KalamError({ code: 'BAD_REQUEST', message })
+  return errorOf('BAD_REQUEST', message)
 }
 
 function isOf(row: object, where: object): boolean {

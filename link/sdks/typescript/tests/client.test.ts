@@ -117,7 +117,7 @@ describe('E3, E6: statements', () => {
   test("errors have the server's code, and the place in the SQL", async () => {
     const client = await todos.newClient()
     const error = await errorOf(() => client.query('SELECT\n  nope'))
-    expect(error).toMatchObject({ code: 'QUERY_REJECTED', isRetryable: false })
+    expect(error).toMatchObject({ code: 'QUERY_REJECTED', outcome: undefined })
     expect(error.details).toMatchObject({ sqlstate: '42703', line: 2, column: 3 })
     expect(isKalamError(error)).toBe(true)
     const missing = await errorOf(() => client.table('app.todos').insert({} as never))

@@ -1,5 +1,5 @@
 // Made from src/protocol/error-code.ts by scripts/link-protocol.js: change it there.
-/** Every code that the server has; its docs/errors.md explains each. */
+/** Every code that the server has; its docs/errors.md explains each, and says which to try again. */
 export type ErrorCode =
   | 'BAD_REQUEST'
   | 'SYNTAX_ERROR'
@@ -37,20 +37,3 @@ export type ErrorCode =
   | 'CONFIG_INVALID'
   | 'DATA_FOLDER'
   | 'INTERNAL'
-
-/** The same request may succeed later, unchanged. */
-export const retryableCodes: readonly string[] = [
-  'TRANSACTION_CONFLICT',
-  'LIVE_LIMIT',
-  'RATE_LIMITED',
-  'SUBSCRIBER_TOO_SLOW',
-  'SOCKET_TIMEOUT',
-  'CALLER_CHANGED',
-  'TRANSACTION_TIMEOUT',
-  'CANCELLED',
-  'LEASE_TIMEOUT',
-  'OVERLOADED',
-  'ENGINE_RESTARTED',
-  'UNAVAILABLE',
-  'NOT_CONNECTED',
-]
