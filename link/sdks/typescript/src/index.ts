@@ -30,7 +30,7 @@ export type { SocketLike, WebSocketConstructor } from './connection.js'
 export { isKalamError, KalamError } from './kalam-error.js'
 export type { ClientErrorCode, ErrorDetails, KalamErrorCode } from './kalam-error.js'
 export { storageCache } from './live-cache.js'
-export type { KeptRows, LiveCache, StorageCacheOptions, StorageLike } from './live-cache.js'
+export type { LiveCache, StorageCacheOptions, StorageLike } from './live-cache.js'
 export type { Change, LiveEvent, LiveQuery, LiveStatus } from './live-query.js'
 export type { Column } from './row-shape.js'
 export type {

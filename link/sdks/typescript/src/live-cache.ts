@@ -1,17 +1,7 @@
-/** Rows of a live query, as the server wrote them: what it takes to go on from there. */
-export interface KeptRows {
-  /** JSON of a list of lists. */
-  readonly rows: string
-  readonly cursor: string
-  readonly columns: string
-  readonly key: string
-  readonly isOrdered: boolean
-}
-
-/** Where rows outlive the program. Neither method throws; what fails is not kept. */
+/** Where texts outlive the program: rows of live queries. No method throws; what fails is not kept. */
 export interface LiveCache {
-  read(name: string): KeptRows | undefined
-  write(name: string, kept: KeptRows): void
+  read(name: string): string | undefined
+  write(name: string, text: string): void
 }
 
 /** What is used of `localStorage`. */
@@ -45,16 +35,8 @@ export function storageCache(options: StorageCacheOptions = {}): LiveCache {
     }
   }
   return {
-    read: (name) =>
-      attempt((storage) => {
-        const text = storage.getItem(prefix + name) ?? ''
-        const headEnd = text.indexOf('\n')
-        // Ours; what else stands there is not what a live query takes.
-        const head = JSON.parse(text.slice(0, headEnd)) as Omit<KeptRows, 'rows'>
-        return { ...head, rows: text.slice(headEnd + 1) }
-      }),
-    write: (name, { rows, ...head }) => {
-      const text = `${JSON.stringify(head)}\n${rows}`
+    read: (name) => attempt((storage) => storage.getItem(prefix + name)) ?? undefined,
+    write: (name, text) => {
       // An old text is no better than none: it would be shown for what it is not any more.
       attempt((storage) => storage.removeItem(prefix + name))
       if (text.length <= charactersMax) attempt((storage) => storage.setItem(prefix + name, text))

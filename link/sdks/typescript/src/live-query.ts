@@ -366,18 +366,18 @@ export class LiveQuery<Row> implements Stream<readonly Row[]>, Disposable {
 
   #readCache(): void {
     const { cache } = this.#options
-    const kept = cache?.store.read(cache.name)
-    if (kept === undefined) return
+    const [head = '', rows = ''] = cache?.store.read(cache.name)?.split(headEnd) ?? []
     try {
-      this.#describe(kept.columns, kept.key, kept.isOrdered)
-      this.#rows = listsOf(kept.rows).map((values) => this.#rowOf(values))
-      this.#rowsText = kept.rows
-      this.#cursor = kept.cursor
+      // Ours; what else stands there does not get through the next lines.
+      const [cursor, columns, key, isOrdered] = JSON.parse(head) as CachedHead
+      this.#describe(columns, key, isOrdered)
+      this.#rows = listsOf(rows).map((values) => this.#rowOf(values))
+      this.#rowsText = rows
+      this.#cursor = cursor
       this.#isComplete = true
       this.#hasRows = true
       this.#status = 'stale'
     } catch {
-      // What somebody else has put there is as good as nothing.
       this.#columns = ''
       this.#rows = []
     }
@@ -396,12 +396,15 @@ export class LiveQuery<Row> implements Stream<readonly Row[]>, Disposable {
     const { cache, connection } = this.#options
     const rows = connection.readRows(this.#subscriber)
     if (cache === undefined || rows === undefined || this.#cursor === '') return
-    cache.store.write(cache.name, {
-      ...{ rows, cursor: this.#cursor, columns: this.#columns, key: this.#key },
-      isOrdered: this.#isOrdered,
-    })
+    const head: CachedHead = [this.#cursor, this.#columns, this.#key, this.#isOrdered]
+    cache.store.write(cache.name, JSON.stringify(head) + headEnd + rows)
   }
 }
+
+/** What rows are kept with: cursor, columns, key, isOrdered. */
+type CachedHead = readonly [string, string, string, boolean]
+/** In neither part: JSON has line breaks in no text, and the server writes none between. */
+const headEnd = '\n'
 
 /** Types whose JSON is not always what JSON.stringify makes of the parsed value. */
 const unsureTypes = /^(float|json)|\[\]$/

@@ -13,7 +13,7 @@ export const platform: Platform = {
 
 /**
  * The build gives the module as text that needs no escapes: a byte is one character, or two where it
- * is large (ADR 0015 has the sizes). build.js has the other direction.
+ * is large (ADR 0014 has the sizes). build.js has the other direction.
  */
 function bytesOf(packed: string): Uint8Array<ArrayBuffer> {
   const bytes: number[] = []
