@@ -24,6 +24,7 @@ import { runStatus } from './status-command.js'
 import { readSubscribe } from './subscribe-statement.js'
 import type { Invocation, Surroundings } from './surroundings.js'
 import { resolveTarget, type GlobalOptions } from './target.js'
+import { runTypes } from './types-command.js'
 
 /** Parses and runs a command line. Throws CliError, and CommanderError for wrong usage. */
 export async function runProgram(
@@ -68,6 +69,7 @@ function buildProgram(invocation: Invocation, run: Run): Command {
   addUserCommands(program, invocation, run)
   addKeyCommands(program, invocation, run)
   addSubscribe(program, invocation, run)
+  addTypes(program, invocation, run)
   addStatus(program, invocation, run)
   return program
 }
@@ -78,6 +80,7 @@ const helpEnding = `Examples:
   kalam -c 'SELECT now()'                      run SQL and print the result
   kalam -f schema.sql --format json            run a file
   kalam subscribe 'SELECT * FROM app.todos'    print rows as they change, until Ctrl-C
+  kalam types > schema.ts                      the tables as TypeScript types
   echo 'SELECT 1' | kalam --format csv         run what is piped in
   kalam                                        type SQL; \\? explains the shell
 
@@ -259,6 +262,16 @@ function checkedParams(json: string): string {
     // Told below.
   }
   throw new CliError('usage', `--params must be a list in JSON like '[1, "x"]', not ${json}`)
+}
+
+function addTypes(program: Command, { surroundings }: Invocation, run: Run): void {
+  program
+    .command('types')
+    .description('write the tables as TypeScript types, for createClient<Schema>() of kalam-link')
+    .action(async () => {
+      refuseInputs(run, 'types')
+      run.exit = await runTypes(connect(optionsOf(program), surroundings), surroundings)
+    })
 }
 
 function addStatus(program: Command, { surroundings }: Invocation, run: Run): void {

@@ -1,0 +1,15 @@
+// @vitest-environment happy-dom
+/** E5: Vue, Pinia, React and RxJS on live rows, against a real server. */
+import { storageCache, type KalamClient } from 'kalam-link'
+import { defineLiveStore, kalamPinia } from 'kalam-link/pinia'
+import * as react from 'kalam-link/react'
+import { connectionStates, liveEvents, liveRows } from 'kalam-link/rx'
+import { kalamPlugin, useConnection, useKalam, useLive } from 'kalam-link/vue'
+import { createPinia } from 'pinia'
+import { act, createElement, StrictMode } from 'react'
+import { createRoot } from 'react-dom/client'
+import { filter, firstValueFrom, from, map } from 'rxjs'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { computed, createApp, nextTick, ref, watch } from 'vue'
+import { within } from '../../../../tests/support/socket-client.js'
+import { openTodoServer, type Todo, type TodoSchema, type TodoServer } from './server.js'
