@@ -91,6 +91,7 @@ export class ChangeLog {
 
 function changeOf(row: readonly (string | null)[]): Change {
   const [sequence, tableId, version, kind, owner = null, old = null, latest = null] = row
+  const transaction = row[7] ?? ''
   return new Change({
     sequence: sequenceOf(sequence),
     tableId: Number(tableId),
@@ -98,6 +99,7 @@ function changeOf(row: readonly (string | null)[]): Change {
     // The column's own values.
     kind: kind as ChangeKind,
     owner,
+    transaction,
     old,
     new: latest,
   })

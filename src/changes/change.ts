@@ -19,6 +19,8 @@ export class Change {
   readonly kind: ChangeKind
   /** Whose row it is; null for tables that are not kept per user. */
   readonly owner: string | null
+  /** PostgreSQL's number of the transaction. */
+  readonly transaction: string
   readonly #oldText: string | null
   readonly #newText: string | null
   #old: Image | undefined
@@ -30,6 +32,7 @@ export class Change {
     readonly version: number
     readonly kind: ChangeKind
     readonly owner: string | null
+    readonly transaction: string
     readonly old: string | null
     readonly new: string | null
   }) {
@@ -38,8 +41,25 @@ export class Change {
     this.version = row.version
     this.kind = row.kind
     this.owner = row.owner
+    this.transaction = row.transaction
     this.#oldText = row.old
     this.#newText = row.new
+  }
+
+  /** The images as the log has them: equal rows are equal texts. Null for no row. */
+  get oldText(): string | null {
+    return this.#oldText
+  }
+
+  get newText(): string | null {
+    return this.#newText
+  }
+
+  /** To the same row from another one, or from none. */
+  from(old: string | null): Change {
+    const { sequence, tableId, version, owner, transaction, newText } = this
+    const kind = newText === null ? 'D' : old === null ? 'I' : 'U'
+    return new Change({ sequence, tableId, version, kind, owner, transaction, old, new: newText })
   }
 
   /** The row before; undefined for an insert. */

@@ -4,11 +4,12 @@ import { changeFeed } from '../changes/change-feed.js'
 import type { Change, ChangeBatch, Image } from '../changes/change.js'
 import type { ChangeLog, LogState } from '../changes/change-log.js'
 import { formatCursor, parseCursor } from '../changes/cursor.js'
+import { inOrder } from '../changes/in-order.js'
 import type { Sequence } from '../changes/sequence.js'
 import { systemIdentity, type Engine } from '../engine/engine.js'
 import type { Queries } from '../engine/queries.js'
 import { DbError } from '../errors.js'
-import { placesOf } from '../live/follow-plan.js'
+import { keyOfRows, placesOf } from '../live/follow-plan.js'
 import type { Relation, TableCatalog } from '../live/table-catalog.js'
 import { ByteSink } from '../protocol/byte-sink.js'
 import type { ResultColumn } from '../protocol/type-info.js'
@@ -125,14 +126,22 @@ class TableReader {
 
   async read({ changes }: ChangeBatch): Promise<readonly ReadEvent[]> {
     const events: ReadEvent[] = []
-    for (const change of changes) {
-      if (change.tableId !== this.tableId) continue
+    const own = changes.filter(({ tableId }) => tableId === this.tableId)
+    for (const change of this.#inOrder(own)) {
       if (change.kind === 'X') throw notLogged(this.#relation)
       if (change.version !== this.#relation.logged?.version) await this.#learn()
       const event = this.#eventOf(change)
       if (event !== undefined) events.push({ sequence: change.sequence, event })
     }
     return events
+  }
+
+  /** What triggers did to the rows of one statement may be logged in another order. */
+  #inOrder(changes: readonly Change[]): readonly Change[] {
+    const { logged, key } = this.#relation
+    if (logged === undefined || key.length === 0) return changes
+    const keyOf = keyOfRows({ table: logged, places: placesOf(this.#relation) })
+    return inOrder(changes, keyOf).changes
   }
 
   /** Changes of a shape that is gone are told by the names that their places have now. */

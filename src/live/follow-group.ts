@@ -3,6 +3,7 @@
  * all who follow. A receiver that is behind reads the log by itself until it has caught up.
  */
 import { isOfMeaning, type Change } from '../changes/change.js'
+import { inOrder, noTransaction } from '../changes/in-order.js'
 import { logStart, type Sequence } from '../changes/sequence.js'
 import type { RawResult } from '../engine/statement.js'
 import { DbError } from '../errors.js'
@@ -16,7 +17,7 @@ import {
   type FollowedChange,
   type JudgeImage,
 } from './follow-changes.js'
-import { decideOf, type FollowPlan } from './follow-plan.js'
+import { decideOf, keyOfRows, type FollowPlan } from './follow-plan.js'
 import type { IndexEntry } from './predicate-index.js'
 import { indexEntries } from './index-entries.js'
 import { imageQuery, shapeOf, type LiveQuery } from './live-query.js'
@@ -76,6 +77,10 @@ export class FollowGroup {
 
   get watches(): readonly LiveWatch[] {
     return [...this.#receivers.keys()]
+  }
+
+  get plan(): FollowPlan {
+    return this.#options.plan
   }
 
   get request(): LiveRequest {
@@ -253,6 +258,8 @@ export class FollowGroup {
 
   async #catchUp(watch: LiveWatch): Promise<void> {
     const { rooms, plan } = this.#options
+    const keyOf = keyOfRows(plan)
+    let open = noTransaction
     for (;;) {
       // Between this and the next group's telling nothing is awaited: none is missed.
       this.#advance(watch, { kind: 'group-at', position: this.#toldUpTo() })
@@ -272,7 +279,13 @@ export class FollowGroup {
           change.tableId === plan.table.id &&
           (!plan.perOwner || change.owner === this.request.identity.userId),
       )
-      const told = judged(own, await this.#judgeOf(own))
+      const ordered = inOrder(own, keyOf, open)
+      if (ordered.broken.size > 0) {
+        this.#options.reopen(watch, 'EVALUATED')
+        return
+      }
+      open = batch.complete ? noTransaction : ordered.open
+      const told = judged(ordered.changes, await this.#judgeOf(ordered.changes))
       const position = batch.position > state.position ? batch.position : this.#toldUpTo()
       this.#deliver(watch, told, { kind: 'read', position })
       await watch.writable()

@@ -1,4 +1,5 @@
 /** How single changes of one table become changes of a query's result. */
+import type { KeyOf } from '../changes/in-order.js'
 import { quoteIdentifier } from '../dialect/compose-text.js'
 import type { ColumnTerm, Predicate, Term } from '../dialect/live-predicate.js'
 import type { SingleTable } from '../dialect/live-analysis.js'
@@ -51,6 +52,17 @@ export function followPlan(
     places,
     targets: targetPlaces(single, places),
     isExact,
+  }
+}
+
+/** Tells the rows of a logged table apart by its key. */
+export function keyOfRows({ table, places }: Pick<FollowPlan, 'table' | 'places'>): KeyOf {
+  const { relation, columns } = places
+  const key = relation.key.map((name) => columns.get(name) ?? systemPlace.owner)
+  return (change) => {
+    if (change.tableId !== table.id || change.version !== table.version) return undefined
+    const image = change.new ?? change.old
+    return image && JSON.stringify([table.id, change.owner, ...key.map((place) => image[place])])
   }
 }
 

@@ -13,6 +13,7 @@ import { changeFeed } from '../changes/change-feed.js'
 import type { Change, ChangeBatch } from '../changes/change.js'
 import type { LogState } from '../changes/change-log.js'
 import { formatCursor, parseCursor } from '../changes/cursor.js'
+import { inOrder, noTransaction, type KeyOf } from '../changes/in-order.js'
 import { logStart, type Sequence } from '../changes/sequence.js'
 import type { LiveAnalysis } from '../dialect/live-analysis.js'
 import type { LiveRefusal } from '../dialect/live-refusal.js'
@@ -24,6 +25,7 @@ import { bindQuery, type BoundQuery } from './bind-query.js'
 import { EvaluatedGroup } from './evaluated-group.js'
 import { Evaluations } from './evaluations.js'
 import { FollowGroup } from './follow-group.js'
+import { keyOfRows } from './follow-plan.js'
 import type { ResetReason, WatchReceiver } from './live-event.js'
 import { imageQuery, type LiveQuery } from './live-query.js'
 import type { LiveRequest } from './live-request.js'
@@ -86,6 +88,10 @@ export class LiveQueries {
   readonly #groups = new Map<string, Group>()
   readonly #queries = new Map<string, Promise<LiveQuery>>()
   readonly #watchesOfUser = new Map<string, number>()
+  /** Of followed tables: what tells their rows apart. */
+  readonly #keys = new Map<number, KeyOf>()
+  /** Keys that the transaction changed whose rest is not read yet, as they were left. */
+  #open = noTransaction
   #state: LogState | undefined
   #position: Sequence = logStart
   #progressAt: Sequence = logStart
@@ -322,6 +328,7 @@ export class LiveQueries {
   #enterIndex(group: Group): void {
     const { query } = group
     for (const entry of group.prepare(query.typeOids)) this.#index.add(entry, group)
+    if (group.mode === 'follow') this.#keys.set(group.plan.table.id, keyOfRows(group.plan))
   }
 
   /** Runs the query for its rights, not its rows. */
@@ -407,6 +414,8 @@ export class LiveQueries {
     this.#starting = undefined
     this.#epoch += 1
     this.#queries.clear()
+    this.#keys.clear()
+    this.#open = noTransaction
   }
 
   async #roomForMore(): Promise<void> {
@@ -430,7 +439,7 @@ export class LiveQueries {
     for (const watch of [...this.#watches.values()]) watch.end(cause)
   }
 
-  async #handle({ changes, position }: ChangeBatch): Promise<void> {
+  async #handle({ changes, position, complete }: ChangeBatch): Promise<void> {
     const epoch = this.#epoch
     let rows: Change[] = []
     for (const change of changes) {
@@ -444,32 +453,68 @@ export class LiveQueries {
       if (epoch !== this.#epoch) return
     }
     this.#hand(rows, position)
+    // A transaction is complete where the log is.
+    if (complete) this.#open = noTransaction
   }
 
   /** Changes of rows to the groups that they can concern. Nothing is awaited in it. */
   #hand(changes: readonly Change[], position: Sequence): void {
+    this.#audit(changes)
+    const settled = this.#settle(changes)
+    // What a row was in between concerns no one who is told what it was before and is after.
+    if (settled !== changes) this.#find(changes, (group) => group.mode === 'evaluated')
+    const touched =
+      settled === changes
+        ? this.#find(changes, () => true)
+        : this.#find(settled, (group) => group.mode === 'follow')
+    for (const group of touched) if (group.mode === 'follow') group.flush(position)
+    this.#position = position
+    if (position - this.#progressAt < progressEvery) return
+    this.#progressAt = position
+    for (const group of this.#groups.values()) if (group.mode === 'follow') group.progress(position)
+  }
+
+  /** Wrong data is worse than none. */
+  #audit(changes: readonly Change[]): void {
+    let last = this.#position
+    for (const { sequence } of changes) {
+      if (sequence <= last) this.#options.metrics.liveFault('duplicate')
+      assert(sequence > last, 'changes come in their order, each once')
+      last = sequence
+    }
+  }
+
+  /** Notes the changes with the groups that they can concern, and answers these. */
+  #find(changes: readonly Change[], isMeant: (group: Group) => boolean): ReadonlySet<Group> {
     const touched = new Set<Group>()
     const found = new Set<Group>()
-    let last = this.#position
     for (const change of changes) {
-      // Wrong data is worse than none.
-      if (change.sequence <= last) this.#options.metrics.liveFault('duplicate')
-      assert(change.sequence > last, 'changes come in their order, each once')
-      last = change.sequence
       if (!this.#index.has(change.tableId)) continue
       this.#index.find(change, found)
       for (const group of found) {
+        if (!isMeant(group)) continue
         touched.add(group)
         if (group.mode === 'follow') group.note(change)
         else if (group.isOlderThan(change.sequence)) this.#evaluations.add(group)
       }
       found.clear()
     }
-    for (const group of touched) if (group.mode === 'follow') group.flush(position)
-    this.#position = position
-    if (position - this.#progressAt < progressEvery) return
-    this.#progressAt = position
-    for (const group of this.#groups.values()) if (group.mode === 'follow') group.progress(position)
+    return touched
+  }
+
+  /** In the order in which they were done, as far as followed tables go. */
+  #settle(changes: readonly Change[]): readonly Change[] {
+    if (changes.length === 0 || this.#keys.size === 0) return changes
+    const ordered = inOrder(
+      changes,
+      (change) => this.#keys.get(change.tableId)?.(change),
+      this.#open,
+    )
+    this.#open = ordered.open
+    for (const group of this.#groups.values())
+      if (group.mode === 'follow' && ordered.broken.has(group.plan.table.id))
+        for (const watch of group.watches) this.#reopen(watch, 'EVALUATED')
+    return ordered.changes
   }
 
   /** Ends those whose caller has another role now, or is gone. */

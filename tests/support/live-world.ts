@@ -16,6 +16,37 @@ export const worldTables = `
     select i.id, i.title, i.n, l.title as list from app.items i join app.lists l on l.id = i.list_id
      where l.open;
   grant select, insert, update, delete, truncate on app.tags, app.lists, app.items to user;
+
+  -- Triggers that fire triggers, on the very rows they were fired for too, and cascades among them.
+  create shared table app.cells (
+    id int primary key, up int references app.cells on delete cascade on update cascade, n int, title text);
+  grant select, insert, update, delete, truncate on app.cells to user;
+  create function app.on_cell() returns trigger language plpgsql as $$
+  begin
+    if pg_trigger_depth() < 4 then
+      case new.n % 7
+        when 1 then update app.cells set n = n + 1, title = title || '+' where id in (new.id, new.id + 1);
+        when 2 then delete from app.cells where id = new.id + 2;
+        when 3 then insert into app.cells values (new.id + 3, null, 4, 'c')
+                      on conflict (id) do update set n = app.cells.n + 1, title = 'b';
+        when 4 then update app.cells set id = id + 40, n = 0 where id = new.id and new.id < 40;
+        when 5 then delete from app.cells where id = new.id;
+        when 6 then update app.cells set n = 8, title = 'a' where id = new.id;
+        else null;
+      end case;
+    end if;
+    return null;
+  end $$;
+  create function app.before_cell() returns trigger language plpgsql as $$
+  begin
+    if pg_trigger_depth() < 3 and new.n = 9 then
+      delete from app.cells where id = new.id + 1;
+      update app.cells set title = 'before' where id = new.id + 2;
+    end if;
+    return new;
+  end $$;
+  create trigger a_row after insert or update on app.cells for each row execute function app.on_cell();
+  create trigger b_row before insert or update on app.cells for each row execute function app.before_cell();
   grant select on app.open_items to user;`
 
 export class Random {
@@ -100,7 +131,21 @@ const items: TableWords = {
   ],
 }
 
-const tables = [todos, todos, items]
+const cells: TableWords = {
+  name: 'app.cells',
+  key: 'id',
+  columns: ['id', 'up', 'n', 'title', "coalesce(title, '') || n"],
+  conditions: [
+    (r) => `n = ${number(r)}`,
+    (r) => `n ${r.one(['<', '>', '<='])} ${number(r)}`,
+    (r) => `title = '${word(r)}'`,
+    (r) => `title like '%${r.one(['a', '+', 'b'])}%'`,
+    () => 'up is null',
+    (r) => `n % 3 = ${r.below(3)}`,
+  ],
+}
+
+const tables = [todos, todos, items, cells, cells]
 
 function condition(table: TableWords, random: Random): string {
   const one = () => random.one(table.conditions)(random)
@@ -214,6 +259,17 @@ const statements: readonly ((random: Random) => string)[] = [
   (r) =>
     `insert into app.tags values ('${r.below(9)}', ${value(r)}) on conflict (name) do update set weight = excluded.weight`,
   (r) => (r.is(0.3) ? 'truncate app.tags' : `delete from app.tags where weight > ${number(r)}`),
+  (r) =>
+    `insert into app.cells select g, ${r.one(['null', '(select min(id) from app.cells where id < g)'])}, ${r.one(['g', number(r)])}, ${textValue(r)} from generate_series(${r.below(20)}, ${r.below(25)}) g on conflict (id) do ${r.one(['nothing', 'update set n = excluded.n'])}`,
+  (r) =>
+    `update app.cells set n = ${r.one(['n + 1', 'id', number(r)])} where id % ${1 + r.below(4)} = 0`,
+  (r) => `delete from app.cells where id % ${2 + r.below(4)} = 1`,
+  (r) =>
+    r.is(0.3)
+      ? 'delete from app.cells where id > 30'
+      : `update app.cells set title = ${textValue(r)}`,
+  (r) =>
+    `update app.cells set id = id + 60 where id = ${r.below(25)} and not exists (select from app.cells x where x.id = app.cells.id + 60)`,
   (r) =>
     r.is(0.2)
       ? 'truncate app.items'

@@ -2,7 +2,7 @@
  * Plans made while the log was empty would stay for ever, as sequential scans: 24 ms a read at
  * 340,000 changes (bench 2026-11-23). With these settings there is only the index to use.
  */
-const byIndex = `set search_path = pg_catalog, pg_temp set enable_seqscan = off
+export const byIndex = `set search_path = pg_catalog, pg_temp set enable_seqscan = off
   set enable_bitmapscan = off set enable_sort = off set plan_cache_mode = force_generic_plan`
 
 /** What live queries need of the database: the log read in order, and a list of who watches. */

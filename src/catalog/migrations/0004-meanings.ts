@@ -4,6 +4,7 @@
  * checks and SQL functions with a body that is parsed.
  */
 import type { Migration } from '../migration.js'
+import { byIndex } from './0003-live.js'
 
 const system = 'set search_path = pg_catalog, pg_temp'
 
@@ -16,6 +17,7 @@ export const meanings: Migration = {
     behind(),
     typeShapes(),
     tableShapes(),
+    changesAfter(),
     closing(),
     // From then on event triggers see what is done.
     telling(),
@@ -235,6 +237,25 @@ create or replace function kalam.log_rights(tag text) returns void language sql 
   insert into kalam.changes (table_id, version, op)
   select 0, 0, 'G' where tag in ('GRANT', 'REVOKE', 'REASSIGN OWNED')
 $$;
+`
+}
+
+/** As before, and with the transaction of each: what belongs together can be put in order. */
+function changesAfter(): string {
+  return `
+drop function kalam.changes_after(bigint, integer, integer);
+create function kalam.changes_after(after bigint, rows_max integer, only_table integer)
+  returns table (seq bigint, table_id integer, version integer, op "char", owner text,
+    old text, new text, xid xid8)
+  language plpgsql stable ${byIndex} as $$
+begin
+  return query
+    select c.seq, c.table_id, c.version, c.op, c.owner,
+           case when only_table is null or c.table_id = only_table then c.old end,
+           case when only_table is null or c.table_id = only_table then c.new end, c.xid
+      from kalam.changes c where c.seq > after order by c.seq limit rows_max;
+end $$;
+revoke execute on function kalam.changes_after from public;
 `
 }
 

@@ -350,6 +350,12 @@ describe('D2: the last entry of a key tells its state, when', () => {
     ['DELETE', 'INSERT INTO app.todos VALUES (old.id, old.n + 1)'],
     ['UPDATE', 'DELETE FROM app.todos WHERE id = new.id'],
     ['UPDATE', 'UPDATE app.todos SET n = 99 WHERE id = new.id AND n <> 99'],
+    // Of the rows none is left as the statement made it.
+    [
+      'INSERT',
+      `DELETE FROM app.todos WHERE id = new.id AND id = 4;
+       UPDATE app.todos SET n = 51 WHERE id = new.id`,
+    ],
     // Whether the transaction has logged anything is nothing that SQL can say.
     [
       'INSERT',

@@ -9,7 +9,15 @@ import { propertyRuns } from '../../support/counts.js'
 const change = (sequence: number) =>
   new Change({
     sequence: sequenceOf(String(sequence)),
-    ...{ tableId: 1, version: 1, kind: 'I', owner: null, old: null, new: `["${sequence}"]` },
+    ...{
+      tableId: 1,
+      version: 1,
+      kind: 'I',
+      owner: null,
+      transaction: '1',
+      old: null,
+      new: `["${sequence}"]`,
+    },
   })
 
 /** A log in memory whose reads end when the test says so. */

@@ -42,6 +42,7 @@ test('finds the queries that a slow look at each would find, after removals too'
           if (removed) index.remove(each, query)
         })
         const logged = new Change({
+          transaction: '1',
           ...{ sequence: sequenceOf('1'), version: 1, kind: 'U', tableId: row.tableId },
           owner: row.owner,
           old: row.old === null ? null : JSON.stringify(row.old),
@@ -75,6 +76,7 @@ test('one value finds its query among ten thousand, and no other', () => {
       kind: 'I',
       tableId: 1,
       owner: null,
+      transaction: '1',
       old: null,
       new: image,
     }),

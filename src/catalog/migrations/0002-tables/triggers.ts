@@ -200,7 +200,9 @@ create function kalam.move_latest(t kalam.tables, action text) returns text
          and c.seq > coalesce((
            select a.seq from kalam.changes a
             where a.seq <= __last.seq and (a.xid <> pg_current_xact_id()
-              or a.cmin::text::bigint <= (select min(m.__command) from states m))
+              or a.cmin::text::bigint <= (
+              -- Of a key that is gone nothing tells when the statement began.
+              select case when bool_and(m.__command is not null) then min(m.__command) end from states m))
             order by a.seq desc limit 1), 0)
          and case when __k.__command is null then c.op = ''D'' and %8$s
                else c.op in (''I'', ''U'') and c.new = __k.__image
