@@ -17,6 +17,8 @@ export const backendTag = {
   notice: 0x4e,
   copyIn: 0x47,
   copyOut: 0x48,
+  copyData: 0x64,
+  copyDone: 0x63,
   readyForQuery: 0x5a,
 } as const
 

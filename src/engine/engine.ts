@@ -36,6 +36,26 @@ export interface Unit {
   readonly replyBytesMax: number
   /** Not refused for want of room in the queue: it only gives back what an earlier unit took. */
   readonly freesRoom?: boolean
+  /** For a unit with COPY … FROM STDIN or TO STDOUT in it. */
+  readonly copy?: CopyStream | undefined
+}
+
+/**
+ * The data of COPY, which passes beside the reply and in bounded memory. The engine waits for both
+ * ends, and everybody for the engine: whoever is slower than a disk goes through a spool.
+ */
+export interface CopyStream {
+  /**
+   * Data for COPY … FROM STDIN, in pieces of any size; without it such a COPY fails. What it throws
+   * ends the COPY with PostgreSQL's 57014 and that message. The pieces are not to be changed.
+   */
+  readonly input?: AsyncIterable<Uint8Array> | undefined
+  /**
+   * Takes CopyInResponse, CopyOutResponse, CopyData and CopyDone as PostgreSQL sends them, cut
+   * anywhere; without it they are part of the reply. All before the reply is durable. What it
+   * throws cancels the unit, which then fails with that error.
+   */
+  readonly output?: ((bytes: Uint8Array) => Promise<void>) | undefined
 }
 
 /**

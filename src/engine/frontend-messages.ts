@@ -11,6 +11,9 @@ const tag = {
   execute: 0x45,
   close: 0x43,
   sync: 0x53,
+  copyData: 0x64,
+  copyDone: 0x63,
+  copyFail: 0x66,
 }
 
 /** Shorter texts are written without the call into the buffer's own encoder. */
@@ -83,6 +86,22 @@ export class MessageWriter {
 
   sync(): this {
     return this.#message(tag.sync, () => undefined)
+  }
+
+  copyData(bytes: Uint8Array): this {
+    return this.#message(tag.copyData, () => {
+      this.#room(bytes.length)
+      this.#buffer.set(bytes, this.#length)
+      this.#length += bytes.length
+    })
+  }
+
+  copyDone(): this {
+    return this.#message(tag.copyDone, () => undefined)
+  }
+
+  copyFail(reason: string): this {
+    return this.#message(tag.copyFail, () => this.#text(reason))
   }
 
   finish(): Uint8Array {

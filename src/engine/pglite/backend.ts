@@ -9,6 +9,8 @@ import { transactionStatus } from '../backend-messages.js'
 import { MessageWriter } from '../frontend-messages.js'
 import type { Identity } from '../engine.js'
 import type { CancelFlags } from './cancel-flags.js'
+import type { CopyPort } from './copy-port.js'
+import { CopyRouter } from './copy-router.js'
 import { DurableFs, type DurableFsOptions } from './durable-fs.js'
 import { keepRandomOpen, type StreamSystem } from './random-stream.js'
 
@@ -69,7 +71,6 @@ const guc = { postmaster: 1, userSet: 6, sourceSession: 13 } as const
 /** A postmaster-level setting that SQL can read but not set; see ADR 0003. */
 const identitySetting = 'bonjour_name'
 
-const tagQuery = 0x51
 const syncBytes = 5
 const readyForQueryBytes = 6
 const noBytes = new Uint8Array(0)
@@ -87,6 +88,8 @@ export interface BackendUnit {
   readonly end: 'query' | 'sync' | 'flush'
   /** Settings end with the unit, if it ends in Sync. */
   readonly ownSettings: boolean
+  /** Where the data of COPY in it comes from and goes to. */
+  readonly copy?: CopyPort | undefined
 }
 
 export interface BackendReply {
@@ -118,7 +121,10 @@ export class Backend {
   #input: Uint8Array = new Uint8Array(0)
   #inputAt = 0
   #inputEnd = 0
-  #copyEnded = false
+  /** What PostgreSQL reads before it reads on in the unit. */
+  #inputFirst: Uint8Array = noBytes
+  #copy: CopyPort | undefined
+  #router: CopyRouter | undefined
   #chunks: Uint8Array[] = []
   #chunkBytes = 0
   #tooMuchDisk = false
@@ -171,6 +177,11 @@ export class Backend {
     return this.#module.HEAPU8.buffer.byteLength
   }
 
+  /** The unit that runs was asked to end and has not seen it yet. */
+  get isCancelled(): boolean {
+    return this.#module.HEAPU8[this.#module._QueryCancelPending] !== 0
+  }
+
   /** The unit that runs fills the disk: it is to end. */
   overflowDisk(): void {
     this.#tooMuchDisk = true
@@ -187,7 +198,8 @@ export class Backend {
    */
   run(unit: BackendUnit): BackendReply {
     this.#inputAt = 0
-    this.#copyEnded = false
+    this.#inputFirst = noBytes
+    this.#routeCopy(unit.copy)
     this.#chunks = []
     this.#chunkBytes = 0
     this.#tooMuchDisk = false
@@ -196,6 +208,17 @@ export class Backend {
       this.#keepingSearchPath(() => this.#runAsCaller(unit))
     else this.#runAsCaller(unit)
     return this.#takeReply(unit.end === 'flush')
+  }
+
+  #routeCopy(copy: CopyPort | undefined): void {
+    this.#copy = copy
+    this.#router =
+      copy?.hasOutput === true
+        ? new CopyRouter({
+            copy: (bytes) => copy.write(bytes),
+            reply: (bytes) => this.#keep(bytes),
+          })
+        : undefined
   }
 
   #runAsCaller(unit: BackendUnit): void {
@@ -359,12 +382,14 @@ export class Backend {
   }
 
   #read(pointer: number, max: number): number {
-    if (this.#inputAt >= this.#inputEnd && !this.#copyEnded) {
-      // Only COPY FROM STDIN reads past a unit: refuse its data, or PostgreSQL would exit.
-      this.#copyEnded = true
-      this.#input = this.#input[0] === tagQuery ? copyFail : copyFailThenSync
-      this.#inputAt = 0
-      this.#inputEnd = this.#input.length
+    // Only COPY FROM STDIN reads past a unit.
+    if (this.#inputFirst.length === 0 && this.#inputAt >= this.#inputEnd)
+      this.#inputFirst = this.#nextOfCopy()
+    if (this.#inputFirst.length > 0) {
+      const bytes = this.#inputFirst.subarray(0, max)
+      this.#inputFirst = this.#inputFirst.subarray(bytes.length)
+      this.#module.HEAPU8.set(bytes, pointer)
+      return bytes.length
     }
     const length = Math.min(max, this.#inputEnd - this.#inputAt)
     const end = this.#inputAt + length
@@ -373,22 +398,43 @@ export class Backend {
     return length
   }
 
+  /** The next message of its data. There is always one: at an end of file PostgreSQL would exit. */
+  #nextOfCopy(): Uint8Array {
+    const copy = this.#copy
+    if (copy?.hasInput !== true) return withoutData
+    const input = copy.read(copyDataBytes)
+    const writer = new MessageWriter(receiveBufferBytes)
+    switch (input.kind) {
+      case 'data':
+        return writer.copyData(input.bytes).finish()
+      case 'done':
+        return writer.copyDone().finish()
+      case 'failed':
+        return writer.copyFail(input.reason).finish()
+    }
+  }
+
   #write(pointer: number, length: number): number {
-    this.#chunkBytes += length
-    if (this.#chunkBytes > this.#replyBytesMax) this.#cancelHere()
-    // Past the bound by this much only a single row can be: it is not kept.
-    if (this.#chunkBytes <= this.#replyBytesMax + overrunBytesMax)
-      this.#chunks.push(this.#module.HEAPU8.slice(pointer, pointer + length))
-    else this.#keepEnd(pointer, length)
+    const bytes = this.#module.HEAPU8.subarray(pointer, pointer + length)
+    if (this.#router === undefined) this.#keep(bytes)
+    else this.#router.route(bytes)
     return length
   }
 
+  /** Makes the bytes, which are PGlite's memory, part of the reply. */
+  #keep(bytes: Uint8Array): void {
+    this.#chunkBytes += bytes.length
+    if (this.#chunkBytes > this.#replyBytesMax) this.#cancelHere()
+    // Past the bound by this much only a single row can be: it is not kept.
+    if (this.#chunkBytes <= this.#replyBytesMax + overrunBytesMax) this.#chunks.push(bytes.slice())
+    else this.#keepEnd(bytes)
+  }
+
   /** Of what is not kept, ReadyForQuery must still be found at the end. */
-  #keepEnd(pointer: number, length: number): void {
-    const last = this.#module.HEAPU8.slice(pointer, pointer + length)
+  #keepEnd(bytes: Uint8Array): void {
     const before = this.#chunks.at(-1) ?? noBytes
     // PostgreSQL sends its buffer whenever it is full, within a message too.
-    this.#chunks = [before.slice(-readyForQueryBytes), last]
+    this.#chunks = [before.slice(-readyForQueryBytes), bytes.slice()]
   }
 
   #cancelHere(): void {
@@ -466,16 +512,9 @@ class Scratch {
   }
 }
 
-const copyFail = copyFailMessage('this door cannot send COPY data')
+/** PostgreSQL's own buffer (pqcomm.c): a CopyData message fits it whole. */
+const receiveBufferBytes = 8192
+const copyDataBytes = receiveBufferBytes - 5
+const withoutData = new MessageWriter().copyFail('this door cannot send COPY data').finish()
 /** Binds a statement that is not there. */
 const failingMessage = new MessageWriter().bind('kalam_too_large', []).finish()
-const copyFailThenSync = Buffer.concat([copyFail, Buffer.from([0x53, 0, 0, 0, 4])])
-
-function copyFailMessage(reason: string): Buffer {
-  const text = Buffer.from(`${reason}\0`)
-  const message = Buffer.alloc(5 + text.length)
-  message.write('f')
-  message.writeInt32BE(4 + text.length, 1)
-  text.copy(message, 5)
-  return message
-}

@@ -4,6 +4,7 @@
  */
 import type { CancelFlags } from './cancel-flags.js'
 import type { Checkpoint } from './checkpointer.js'
+import type { RemoteCopy } from './copy-channel.js'
 
 /** What to do with a unit's session and bytes. */
 export const action = {
@@ -82,7 +83,13 @@ export type Outcome = (typeof outcome)[keyof typeof outcome]
 export const replyHeadFields = 4
 
 export type ToWorker =
-  | { readonly kind: 'units'; readonly heads: FlatUnitHeads; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'units'
+      readonly heads: FlatUnitHeads
+      readonly bytes: Uint8Array
+      /** Of those units that have one; mostly none. */
+      readonly copies: readonly RemoteCopy[]
+    }
   | { readonly kind: 'close' }
 
 export type FromWorker =

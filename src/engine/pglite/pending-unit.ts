@@ -1,5 +1,6 @@
 import type { DbError } from '../../errors.js'
 import type { Unit } from '../engine.js'
+import type { CopyChannel } from './copy-channel.js'
 import type { Action, FlatUnitHeads } from './messages.js'
 
 /** No place in the worker's table yet. */
@@ -20,6 +21,8 @@ export interface PendingUnit {
   readonly resolve: (reply: Uint8Array) => void
   readonly reject: (cause: unknown) => void
   slot: number
+  /** The way of its COPY's data, since it was sent to a worker. */
+  copy?: CopyChannel | undefined
   /** Why it was asked to stop, and when; the answer will carry 57014. */
   cancelled?: { readonly error: DbError; readonly at: number }
 }

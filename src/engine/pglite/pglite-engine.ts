@@ -10,6 +10,7 @@ import type { Log } from '../../telemetry/log.js'
 import type { Metrics } from '../../telemetry/metrics.js'
 import {
   systemIdentity,
+  type CopyStream,
   type Engine,
   type EngineStatus,
   type Reply,
@@ -19,6 +20,7 @@ import {
 } from '../engine.js'
 import { firstError, lastTag } from '../backend-messages.js'
 import type { Checkpoint } from './checkpointer.js'
+import { CopyChannel } from './copy-channel.js'
 import { createDataFolder, openDatabaseFolder, removeTemporaryFiles } from './data-folder.js'
 import { lockFolder, type FolderLock } from './folder-lock.js'
 import { markUnsynced, readUnsynced, settleUnsynced, type Unsynced } from './unsynced-mark.js'
@@ -274,7 +276,16 @@ export class PGliteEngine implements Engine {
       return
     }
     pending.slot = slot
+    const { copy } = pending.unit
+    if (copy !== undefined) pending.copy = this.#openCopy(pending.serial, copy)
     link.send(pending)
+  }
+
+  /** Where its data goes to is gone or full: the unit ends, and that is why. */
+  #openCopy(serial: number, copy: CopyStream): CopyChannel {
+    return new CopyChannel(serial, copy, (cause) => {
+      this.#cancel(serial, toDbError(cause))
+    })
   }
 
   #replied(serial: number, ended: Outcome, bytes: Uint8Array): void {
@@ -284,7 +295,13 @@ export class PGliteEngine implements Engine {
     }
     const pending = this.#pending.get(serial)
     if (pending === undefined) return
-    this.#settle(serial, this.#errorOf(pending, ended, bytes) ?? bytes)
+    const settle = () => this.#settle(serial, this.#errorOf(pending, ended, bytes) ?? bytes)
+    // Its data came another way and may be later.
+    if (pending.copy === undefined) settle()
+    else
+      void pending.copy
+        .finished()
+        .then(settle, (cause: unknown) => this.#settle(serial, toDbError(cause)))
   }
 
   #errorOf(pending: PendingUnit, ended: Outcome, bytes: Uint8Array): DbError | undefined {
@@ -328,6 +345,7 @@ export class PGliteEngine implements Engine {
     const pending = this.#pending.get(serial)
     if (pending === undefined) return
     this.#pending.delete(serial)
+    pending.copy?.close()
     const isGivenBack = this.#givenBack.has(serial)
     if (pending.slot !== noSlot && !isGivenBack) this.#link?.freeSlot(pending.slot)
     if (result instanceof DbError) pending.reject(result)
@@ -503,7 +521,7 @@ export class PGliteEngine implements Engine {
     const unbegun: PendingUnit[] = []
     for (const pending of this.#pending.values()) {
       const saved = (pending.session === 0 || pending.begins) && this.#takeBack(pending)
-      if (saved) unbegun.push(Object.assign(pending, { slot: noSlot }))
+      if (saved) unbegun.push(withoutWorker(pending))
       else this.#settle(pending.serial, pending.cancelled?.error ?? restarted(cause))
     }
     return unbegun
@@ -524,6 +542,17 @@ export class PGliteEngine implements Engine {
       this.#settle(serial, new DbError('UNAVAILABLE', `the engine has failed: ${cause}`))
     void this.#link?.terminate()
   }
+}
+
+/** As it was before it was sent; the port of its data went with the worker. */
+function withoutWorker(pending: PendingUnit): PendingUnit {
+  pending.copy?.close()
+  return Object.assign(pending, { slot: noSlot, copy: undefined })
+}
+
+function toDbError(cause: unknown): DbError {
+  if (cause instanceof DbError) return cause
+  return new DbError('INTERNAL', 'the data of COPY was not taken', {}, { cause })
 }
 
 export interface SessionIdentity {

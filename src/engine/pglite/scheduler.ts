@@ -14,6 +14,8 @@ import { systemIdentity } from '../engine.js'
 import type { Backend, BackendReply } from './backend.js'
 import type { Checkpointer } from './checkpointer.js'
 import type { Control } from './control.js'
+import type { RemoteCopy } from './copy-channel.js'
+import { CopyPort } from './copy-port.js'
 import { action, outcome, replyHeadFields, type Outcome, type UnitHead } from './messages.js'
 import { sessionCleaner } from './session-cleaner.js'
 import type { WalSync } from './wal-sync.js'
@@ -28,6 +30,7 @@ const tagSync = 0x53
 interface QueuedUnit {
   readonly head: UnitHead
   readonly bytes: Uint8Array
+  readonly copy?: RemoteCopy | undefined
 }
 
 interface SessionState {
@@ -241,9 +244,11 @@ export class Scheduler {
     this.#answer(head.serial, outcomeOf(reply), reply.bytes)
   }
 
-  #runOnBackend({ head, bytes }: QueuedUnit, searchPath: string | undefined): BackendReply {
+  #runOnBackend(unit: QueuedUnit, searchPath: string | undefined): BackendReply {
+    const { head, bytes } = unit
     const { backend, control } = this.#options
     const last = lastTag(bytes)
+    const copy = unit.copy === undefined ? undefined : this.#openCopy(unit.copy)
     control.setRunning(head.serial, () => backend.clearCancel())
     try {
       return backend.run({
@@ -253,10 +258,18 @@ export class Scheduler {
         replyBytesMax: head.replyBytesMax,
         end: last === tagSync ? 'sync' : last === tagFlush ? 'flush' : 'query',
         ownSettings: head.session === 0,
+        copy,
       })
     } finally {
+      copy?.end()
       control.setRunning(0, () => backend.clearCancel())
     }
+  }
+
+  /** What it sends goes out before its reply is held: all that it can tell of is made durable now. */
+  #openCopy(remote: RemoteCopy): CopyPort {
+    if (remote.hasOutput) this.#options.walSync.flushNow()
+    return new CopyPort(remote, () => this.#options.backend.isCancelled)
   }
 
   /** The session of a unit; it begins with its first. */

@@ -2,7 +2,7 @@
  * One life of the worker thread, seen from the main thread: units go in coalesced by tick, answers
  * come back by serial. It knows nothing of restarts; when the worker dies it says so once.
  */
-import { Worker } from 'node:worker_threads'
+import { Worker, type MessagePort } from 'node:worker_threads'
 import { setCancelFlags, type CancelFlags } from './cancel-flags.js'
 import type { Checkpoint } from './checkpointer.js'
 import { Control, unitSlots } from './control.js'
@@ -142,10 +142,12 @@ export class WorkerLink {
       flattenUnit(pending, offset, heads)
       offset += pending.unit.bytes.length
     }
-    this.#post({ kind: 'units', heads, bytes }, [bytes.buffer])
+    const copies = units.flatMap(({ copy }) => copy?.remote ?? [])
+    const ports = copies.map(({ port }) => port)
+    this.#post({ kind: 'units', heads, bytes, copies }, [bytes.buffer, ...ports])
   }
 
-  #post(message: ToWorker, transfer: ArrayBuffer[] = []): void {
+  #post(message: ToWorker, transfer: (ArrayBuffer | MessagePort)[] = []): void {
     this.#worker.postMessage(message, transfer)
   }
 

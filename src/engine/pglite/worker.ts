@@ -95,10 +95,11 @@ function listen(scheduler: Scheduler, backend: Backend, walSync: WalSync): void 
   })
 }
 
-function* unitsOf({ heads, bytes }: ToWorker & { kind: 'units' }) {
+function* unitsOf({ heads, bytes, copies }: ToWorker & { kind: 'units' }) {
   for (let at = 0; at < heads.length; at += unitHeadFields) {
     const head = unitHeadAt(heads, at)
-    yield { head, bytes: bytes.subarray(head.offset, head.offset + head.length) }
+    const copy = copies.find(({ serial }) => serial === head.serial)
+    yield { head, bytes: bytes.subarray(head.offset, head.offset + head.length), copy }
   }
 }
 
