@@ -24,7 +24,7 @@ export interface CopyRequest {
 export interface CopyResult {
   /** What the last statement counts. */
   readonly rowCount: number
-  /** DDL was done, by a function perhaps. */
+  /** DDL was done, by a function perhaps; what statements before the caller's do is no news. */
   readonly changedSchema: boolean
 }
 
@@ -50,7 +50,8 @@ export async function runCopy({
       const error = errorResponse(reply, start, end)
       throw step === callersText ? error : error.with({ position: undefined })
     } else if (tag === backendTag.notice)
-      changedSchema ||= errorResponse(reply, start, end).sqlState === changedSchemaState
+      changedSchema ||=
+        step >= callersText && errorResponse(reply, start, end).sqlState === changedSchemaState
   })
   return { rowCount, changedSchema }
 }

@@ -271,7 +271,7 @@ export class Backend {
    */
   #runWithOwnSettings(bytes: Uint8Array, end: number): boolean {
     // The first message begins the transaction; a nest level from before would not count.
-    if (!this.#runUpTo(bytes, firstMessageBytes(bytes))) return this.#runUpTo(bytes, end)
+    if (!this.#runUpTo(bytes, messageBytes(bytes, 0))) return this.#runUpTo(bytes, end)
     const nestLevel = this.#module._NewGUCNestLevel()
     const succeeded = this.#runUpTo(bytes, end)
     if (succeeded) this.#module._AtEOXact_GUC(0, nestLevel)
@@ -294,8 +294,14 @@ export class Backend {
   /** Lets PostgreSQL read on to `end`. False if a message failed: it skips the rest up to Sync. */
   #runUpTo(bytes: Uint8Array, end: number): boolean {
     this.#input = bytes
-    this.#inputEnd = end
-    return this.#runMessages()
+    let succeeded = true
+    // A message at a time: what COPY FROM STDIN reads past its own is its data, and would end the
+    // engine (08P01, FATAL) were it the unit's next one.
+    while (this.#inputAt < end) {
+      this.#inputEnd = Math.min(end, this.#inputAt + messageBytes(bytes, this.#inputAt))
+      succeeded = this.#runMessages() && succeeded
+    }
+    return succeeded
   }
 
   #runMessages(): boolean {
@@ -382,7 +388,7 @@ export class Backend {
   }
 
   #read(pointer: number, max: number): number {
-    // Only COPY FROM STDIN reads past a unit.
+    // Only COPY FROM STDIN reads past a message.
     if (this.#inputFirst.length === 0 && this.#inputAt >= this.#inputEnd)
       this.#inputFirst = this.#nextOfCopy()
     if (this.#inputFirst.length > 0) {
@@ -444,8 +450,9 @@ export class Backend {
   }
 }
 
-function firstMessageBytes(bytes: Uint8Array): number {
-  return 1 + Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).readInt32BE(1)
+/** The length of the message that starts there. */
+function messageBytes(bytes: Uint8Array, start: number): number {
+  return 1 + Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).readInt32BE(start + 1)
 }
 
 /** Rows that PostgreSQL may still send after a cancel asked from inside its output. */

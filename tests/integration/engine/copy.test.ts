@@ -153,7 +153,23 @@ test('output that cannot be taken fails the unit, with its own error', async () 
   }
 })
 
+test('what follows COPY in its unit is no data of it', async () => {
+  await opened.engine.run(unit('TRUNCATE copied'))
+  const step = (writer: MessageWriter, sql: string) => writer.parse('', sql).bind('', []).execute()
+  const bytes = ['COPY copied FROM STDIN', `INSERT INTO copied VALUES (2, 'after')`]
+    .reduce(step, new MessageWriter())
+    .sync()
+    .finish()
+  const { generation } = opened.engine
+  const reply = await opened.engine.run(copyUnit(bytes, { input: pieces('1\tone\n') }))
+  expect(firstError(reply)).toBeUndefined()
+  expect(await count()).toBe('2')
+  expect(firstError(await opened.engine.run(copyUnit(bytes, {})))?.sqlState).toBe('57014')
+  expect(opened.engine.generation).toBe(generation)
+})
+
 test('several in one transaction of a session', async () => {
+  await opened.engine.run(unit('TRUNCATE copied'))
   const session = opened.engine.openSession()
   await session.run(unit('BEGIN'))
   const encode = protocols[0][1]
