@@ -4,11 +4,11 @@
  * PostgreSQL cannot know: that its one session serves everyone.
  */
 import { refuseByParts, refuseByRule, refuseLasting, refuseName } from './part-rules.js'
-import type { PlanContext, SqlPlan } from './plan.js'
+import type { CopyTraits, PlanContext, SqlPlan } from './plan.js'
 import { forAdmins, onlyReads, refused, type Refusal } from './refusal.js'
 import { ruleOf } from './statement-rules.js'
 import { surveyTree, type Survey } from './survey-tree.js'
-import { fieldsOf, type Statement } from './syntax-tree.js'
+import { fieldsOf, type Fields, type Statement } from './syntax-tree.js'
 import {
   isReservedSchema,
   schemaOfRangeVar,
@@ -27,6 +27,8 @@ export type Traits = Pick<
   | 'relations'
   | 'touchesRows'
   | 'setsRowSecurity'
+  | 'isSetting'
+  | 'copy'
 >
 
 /** What is found out about a statement. */
@@ -104,7 +106,27 @@ function traitsOf(statement: Statement, survey: Survey): Traits {
     relations: Object.freeze([...survey.relations]),
     touchesRows: !makesTable && rowStatements.has(statement.kind),
     setsRowSecurity: fieldsOf(statement.node, 'VariableSetStmt')?.name === 'row_security',
+    isSetting: statement.kind === 'VariableSetStmt',
+    copy: copyTraits(fieldsOf(statement.node, 'CopyStmt')),
   }
+}
+
+function copyTraits(copy: Fields<'CopyStmt'> | undefined): CopyTraits | undefined {
+  if (copy === undefined) return undefined
+  const options = new Map(
+    (copy.options ?? []).flatMap((node) => {
+      const option = fieldsOf(node, 'DefElem')
+      return [[option?.defname, fieldsOf(option?.arg, 'String')?.sval?.toLowerCase()] as const]
+    }),
+  )
+  const format = options.get('format')
+  const encoding = options.get('encoding')
+  return Object.freeze({
+    direction: copy.is_from === true ? 'from' : 'to',
+    // Another is PostgreSQL's to refuse.
+    format: format === 'csv' || format === 'binary' ? format : 'text',
+    isUtf8: encoding === undefined || /^utf-?8$/.test(encoding),
+  })
 }
 
 const rowStatements: ReadonlySet<string> = new Set([

@@ -101,7 +101,8 @@ function keepPlans(
 }
 
 function variantOf(context: PlanContext): string {
-  return `${context.role} ${context.readOnly ? 'r' : 'w'} ${context.door}`
+  const { role, readOnly, door, copies = false } = context
+  return `${role} ${readOnly ? 'r' : 'w'} ${door} ${copies ? 'c' : ''}`
 }
 
 function planAll(

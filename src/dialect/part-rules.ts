@@ -254,7 +254,16 @@ function refuseDefaultPrivileges(alter: Fields<'AlterDefaultPrivilegesStmt'>): R
 
 function refuseCopy(copy: Fields<'CopyStmt'>, context: PlanContext): Refusal | undefined {
   if (copy.filename !== undefined || copy.is_program === true) {
-    return refused('COPY with a file or program is refused: it would run on the server')
+    return refused(
+      'COPY with a file or program is refused: it would run on the server',
+      'COPY … FROM STDIN and TO STDOUT have their data in a request: POST /v1/api/copy.',
+    )
+  }
+  if (context.door === 'http' && context.copies !== true) {
+    return refused(
+      'COPY is refused here: this request has no stream for its data',
+      'POST /v1/api/copy?sql=COPY… has one; the command line and its \\copy use it.',
+    )
   }
   return context.readOnly && copy.is_from === true ? onlyReads('COPY FROM') : undefined
 }

@@ -13,6 +13,8 @@ export interface PlanContext {
   /** The key may only read. */
   readonly readOnly: boolean
   readonly door: Door
+  /** Over HTTP: the request carries the data of a COPY, in or out. */
+  readonly copies?: boolean
 }
 
 /** HTTP has no session beyond a request and fixes the format of values; the Postgres wire has both. */
@@ -65,7 +67,20 @@ export interface SqlPlan {
   readonly touchesRows: boolean
   /** It may switch `row_security`. */
   readonly setsRowSecurity: boolean
+  /** It is SET or RESET. */
+  readonly isSetting: boolean
+  /** It is COPY … FROM STDIN or TO STDOUT. */
+  readonly copy: CopyTraits | undefined
 }
+
+export interface CopyTraits {
+  readonly direction: 'from' | 'to'
+  readonly format: CopyFormat
+  /** Its text is UTF-8: no other ENCODING is asked for. */
+  readonly isUtf8: boolean
+}
+
+export type CopyFormat = 'text' | 'csv' | 'binary'
 
 /** KalamDB's words about tables. PostgreSQL's grammar sees the text without them. */
 export interface TableWords {

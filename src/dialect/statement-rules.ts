@@ -82,11 +82,7 @@ export const statementRules = {
   RenameStmt: everyone('RENAME', { ddl: true }),
   IndexStmt: everyone('CREATE INDEX', { ddl: true }),
   TruncateStmt: everyone('TRUNCATE'),
-  CopyStmt: everyone('COPY', {
-    reads: true,
-    httpReason: 'a request has no stream for its data',
-    hint: 'Send many rows as one INSERT … VALUES; ask for many rows with Accept: application/x-ndjson.',
-  }),
+  CopyStmt: everyone('COPY', { reads: true }),
 
   CreateSchemaStmt: ddl('CREATE NAMESPACE'),
   ViewStmt: ddl('CREATE VIEW'),

@@ -11,6 +11,7 @@ import type { PostgresParser } from '../postgres-parser.js'
 import { fieldsOf, onlyStatement, type Fields, type NodeKind } from '../syntax-tree.js'
 import type { TableShapes } from '../table-shape.js'
 import { rewriteAlterTable } from './alter-table.js'
+import { rewriteCopy, stageCopy, type StagedCopy } from './copy.js'
 import { rewriteCreateTable } from './create-table.js'
 import { Draft } from './draft.js'
 import type { FindTable } from './find-table.js'
@@ -45,6 +46,8 @@ export interface Rewriting {
    * whether there is such a relation, and if there is, this is why the statement is refused.
    */
   readonly refusal?: DbError
+  /** The way of COPY … FROM while row security holds, where that is another. */
+  readonly stage?: (() => StagedCopy) | undefined
 }
 
 /** Whether the tables of the moment can make a difference to this statement. */
@@ -66,17 +69,21 @@ export function rewriteStatement(
   if (!dependsOnTables(plan, context.tables)) return { composed: base, command: undefined }
   const draft = new Draft(base)
   try {
-    applyRules(plan, draft, context)
+    const stage = applyRules(plan, draft, { context, base })
+    return { composed: draft.compose(), command: draft.command, stage }
   } catch (error) {
     if (error instanceof UnknownTable) return { ...error.ask(base), command: undefined }
     throw error
   }
-  return { composed: draft.compose(), command: draft.command }
 }
 
-function applyRules(plan: SqlPlan, draft: Draft, context: RewriteContext): void {
+function applyRules(
+  plan: SqlPlan,
+  draft: Draft,
+  { context, base }: { readonly context: RewriteContext; readonly base: ComposedText },
+): Rewriting['stage'] {
   const statement = onlyStatement(parseAgain(draft.text, context.parser))
-  if (statement === undefined) return
+  if (statement === undefined) return undefined
   const find: FindTable = ({ schemaname, relname = '' }, scope) => {
     if (schemaname === undefined && scope?.names.has(relname) === true) return undefined
     return context.tables.find(schemaname, relname, context.searchPath)
@@ -87,6 +94,8 @@ function applyRules(plan: SqlPlan, draft: Draft, context: RewriteContext): void 
     rewriteTruncate(ruled(statement.node, 'TruncateStmt'), draft, find)
   }
   rewriteParts(plan, statement.node, { draft, find, context })
+  const copy = fieldsOf(statement.node, 'CopyStmt')
+  return copy === undefined ? undefined : stageCopy(copy, base, find)
 }
 
 function rewriteParts(
@@ -111,6 +120,9 @@ function rewriteParts(
     },
     RuleStmt: (rule) => {
       refuseRule(rule, draft, find)
+    },
+    CopyStmt: (copy) => {
+      rewriteCopy(copy, draft, find)
     },
     IndexStmt: (index) => {
       rewriteIndex(index, draft, find)

@@ -21,6 +21,8 @@ const statement = {
     words: { creates: undefined, undeletes: false, includesDeleted: [] },
     touchesRows: true,
     setsRowSecurity: false,
+    isSetting: false,
+    copy: undefined,
   },
   identity: { roleOid: 10, userId: 'alice-id', readOnly: false },
   parameters: ['the caller’s own data'],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { statementRules } from '#src/dialect/statement-rules.js'
-import { errorOf, outcomeOf } from '../../support/dialect.js'
+import { errorOf, outcomeOf, planSql } from '../../support/dialect.js'
 
 const ok = 'ok'
 const no = 'STATEMENT_REFUSED'
@@ -272,8 +272,30 @@ describe('the Postgres wire has what HTTP has not', () => {
     },
   )
 
-  test('a key that may only read copies nothing in', () => {
-    const context = { door: 'postgres', readOnly: true } as const
+  test('a request with room for its data may copy, and has nothing else of the wire', () => {
+    const context = { role: 'user', copies: true } as const
+    expect(outcomeOf('copy t from stdin', context)).toBe(ok)
+    expect(outcomeOf('copy (select 1) to stdout (format csv)', context)).toBe(ok)
+    expect(outcomeOf("copy t from '/etc/passwd'", context)).toBe(no)
+    expect(outcomeOf('listen x', context)).toBe(no)
+  })
+
+  test('what COPY does is read from its text', () => {
+    const traits = (sql: string) => planSql(sql, { copies: true }).copy
+    expect(traits('select 1')).toBeUndefined()
+    expect(traits('copy t from stdin')).toEqual({ direction: 'from', format: 'text', isUtf8: true })
+    expect(traits('copy binary t to stdout')?.format).toBe('binary')
+    expect(traits('copy t to stdout csv')?.format).toBe('csv')
+    expect(traits("copy t to stdout (FORMAT 'CSV', encoding 'UTF-8')")).toEqual({
+      ...{ direction: 'to', format: 'csv', isUtf8: true },
+    })
+    expect(traits("copy t to stdout (encoding 'latin1')")?.isUtf8).toBe(false)
+  })
+
+  test.each([
+    { door: 'postgres', readOnly: true },
+    { copies: true, readOnly: true },
+  ] as const)('a key that may only read copies nothing in: %o', (context) => {
     expect(outcomeOf('copy t from stdin', context)).toBe('FORBIDDEN')
     expect(outcomeOf('copy (delete from t returning *) to stdout', context)).toBe('FORBIDDEN')
     expect(outcomeOf('copy t to stdout', context)).toBe(ok)

@@ -523,3 +523,72 @@ describe('what is refused by name', () => {
     expect(rewriteErrorOf(sql).code).toBe('STATEMENT_REFUSED')
   })
 })
+
+describe('COPY', () => {
+  const context = { copies: true }
+  const own = (sql: string) => rewritten(sql, context).composed.text
+
+  test.each<[string, string]>([
+    ['copy todos from stdin', 'copy todos ("id", "title", "list_id") from stdin'],
+    [
+      'copy app . todos /* x */ to stdout',
+      'copy app . todos ("id", "title", "list_id") /* x */ to stdout',
+    ],
+    ['copy grown to stdout csv', 'copy grown ("id", "title", "note") to stdout csv'],
+    ['copy prices from stdin', 'copy prices ("id", "price") from stdin'],
+    ['copy "Tödo""s" to stdout', 'copy "Tödo""s" ("id", "title") to stdout'],
+    ['copy todos (id) to stdout', 'copy todos (id) to stdout'],
+    ['copy watched from stdin', 'copy watched from stdin'],
+    ['copy binary pings to stdout', 'copy binary pings ("id", "x") to stdout'],
+    [
+      'copy (select * from app.prices include deleted) to stdout',
+      `copy (select * from ${prices} as "prices" ${words}) to stdout`,
+    ],
+  ])('%s', (sql, expected) => {
+    expect(own(sql)).toBe(expected)
+  })
+
+  test('into rows of each user it takes another way', () => {
+    const staged = rewritten(
+      `copy todos from stdin (format csv) where app.todos.id > 1 and todos."title" <> 'ä' and id < 9`,
+      context,
+    ).stage?.()
+    expect(staged?.create).toBe(
+      'create temporary table kalam_copied_rows on commit drop as ' +
+        'select "id", "title", "list_id" from "app"."todos" with no data',
+    )
+    expect(staged?.copy.text).toBe(
+      'copy pg_temp.kalam_copied_rows ("id", "title", "list_id") from stdin (format csv) ' +
+        `where id > 1 and "title" <> 'ä' and id < 9`,
+    )
+    expect(staged?.insert).toBe(
+      'insert into "app"."todos" ("id", "title", "list_id") overriding system value ' +
+        'select "id", "title", "list_id" from pg_temp.kalam_copied_rows',
+    )
+    expect(staged?.inTablesName('COPY kalam_copied_rows, line 1')).toBe('COPY todos, line 1')
+  })
+
+  test('positions in it are those of the text that was sent', () => {
+    const sql = 'copy todos from stdin where nope'
+    const staged = rewritten(sql, context).stage?.()
+    const index = staged?.copy.text.indexOf('nope') ?? -1
+    expect(staged?.copy.toCallerPosition(index + 1).position).toBe(sql.indexOf('nope') + 1)
+  })
+
+  test.each(['copy prices from stdin', 'copy watched from stdin', 'copy todos to stdout'])(
+    '%s is left to PostgreSQL',
+    (sql) => {
+      expect(rewritten(sql, context).stage).toBeUndefined()
+    },
+  )
+
+  test.each([
+    ['copy todos (nope) from stdin', '42703'],
+    ['copy todos (id, id) from stdin', '42701'],
+    ['copy todos (_deleted) from stdin', '42P10'],
+    ["copy pings from stdin (default 'x')", '0A000'],
+  ])('%s', (sql, sqlState) => {
+    const { stage } = rewritten(sql, context)
+    expect(stage).toThrow(expect.objectContaining({ sqlState }))
+  })
+})
