@@ -1,6 +1,7 @@
 /** Builds the rooms in order, each on those before it, and stops them in reverse. */
 import { randomBytes } from 'node:crypto'
 import { homedir } from 'node:os'
+import { join } from 'node:path'
 import { Callers } from './access/callers.js'
 import { openLocalToken, removeLocalToken, type LocalToken } from './access/local-token.js'
 import { bootstrapKey } from './catalog/bootstrap-key.js'
@@ -19,6 +20,7 @@ import { StatementComposer } from './database/compose-statement.js'
 import type { Database } from './database/database.js'
 import { createDatabase } from './database/open-database.js'
 import { liveRunner } from './database/live-requests.js'
+import { Spools } from './database/spool.js'
 import { createStatementLog } from './database/statement-log.js'
 import type { RunnerRooms } from './database/statement-runner.js'
 import { openDialect, type Dialect } from './dialect/open-dialect.js'
@@ -195,7 +197,12 @@ async function buildDatabase(parts: {
       streamPieceRows: config.http.stream_piece_rows,
       streamPieceBytes: config.http.stream_piece_bytes,
       idempotencyBytesMax: config.http.idempotency_bytes_max,
+      copyBytesMax: config.http.copy_body_bytes_max,
     },
+    spools: new Spools({
+      folder: join(config.server.data_dir, 'spool'),
+      diskBytesMax: config.http.copy_spool_bytes_max,
+    }),
     log: createStatementLog({ log, metrics, slowMs: config.log.slow_statement_ms }),
   })
 }

@@ -277,6 +277,22 @@ export const sections = {
         unit: 'bytes',
         description: 'Largest request body; a larger one is answered with 413.',
       }),
+      copy_body_bytes_max: integer({
+        default: 1 * GiB,
+        min: 1 * KiB,
+        max: 1024 * GiB,
+        unit: 'bytes',
+        description: 'Most data of one COPY … FROM STDIN; more is answered with 413.',
+      }),
+      copy_spool_bytes_max: integer({
+        default: 4 * GiB,
+        min: 0,
+        max: 1024 * GiB,
+        unit: 'bytes',
+        description:
+          'Most disk that data of all COPY on its way in or out may take together; the one that ' +
+          'passes it ends with 503. Small ones take none.',
+      }),
       result_bytes_max: integer({
         default: 64 * MiB,
         min: 1 * KiB,

@@ -5,6 +5,7 @@
 import type { Observable } from 'rxjs'
 import type { Caller } from '../access/caller.js'
 import type { Presence } from '../access/presences.js'
+import type { CopyFormat } from '../dialect/plan.js'
 import type { DbError } from '../errors.js'
 import type { ResultColumn } from '../protocol/type-info.js'
 import type { Parameter, RequestParameters } from './request-parameters.js'
@@ -47,6 +48,36 @@ export type StreamPart =
   | { readonly kind: 'rows'; readonly frames: Uint8Array }
   | { readonly kind: 'end'; readonly command: string; readonly rowCount: number }
 
+export interface CopyRequest {
+  readonly sql: string
+  /** First schema that unqualified names are looked up in; `public` follows. */
+  readonly namespace?: string | undefined
+  /** Of COPY … FROM: makes a repeat, with the same data, answer with the first outcome. */
+  readonly idempotencyKey?: string | undefined
+}
+
+/** A COPY that may run. */
+export type Copying =
+  | {
+      readonly kind: 'from'
+      /**
+       * Copies the data in, all or nothing. Errors: REQUEST_TOO_LARGE, those of the data's source,
+       * those of Database.run.
+       */
+      readonly run: (data: AsyncIterable<Uint8Array>) => Promise<SqlOutcome>
+    }
+  | {
+      readonly kind: 'to'
+      readonly format: CopyFormat
+      /** Text is UTF-8, not of an ENCODING that the statement names. */
+      readonly isUtf8: boolean
+      /**
+       * Runs it and gives its data; an error may come in the middle. Nothing comes after a return,
+       * which ends the statement.
+       */
+      readonly read: () => AsyncIterable<Uint8Array>
+    }
+
 /**
  * What is used of an AbortSignal; any AbortSignal will do. A door that serves a request in 30 µs
  * brings its own, because making and watching a real one costs 2 to 4 µs (bench 2026-11-23).
@@ -82,6 +113,12 @@ export interface Database {
    * slow reader holds nobody. Return the iterator (or abort) to stop early.
    */
   stream(caller: Caller, request: SqlRequest, signal: CancelSignal): AsyncIterable<StreamPart>
+  /**
+   * Plans one COPY … FROM STDIN or TO STDOUT, with SET before it if need be, and says which it is;
+   * nothing has run then. Its data goes through a spool, so that who is slow holds nobody. Errors:
+   * those of run; BAD_REQUEST for any other text.
+   */
+  copy(caller: Caller, request: CopyRequest, signal: CancelSignal): Promise<Copying>
   /**
    * Watches a query: its rows, then every change of them. Resolves when `subscribed` was delivered.
    * Errors: those of run; LIVE_REFUSED, LIVE_LIMIT.

@@ -7,10 +7,11 @@ import { DbError } from '../errors.js'
 import type { QueryRunner } from '../engine/queries.js'
 import type { SqlRequest, StatementOutcome } from './database.js'
 
-/** What makes a request the same request. */
-export function requestDigest(request: SqlRequest): string {
+/** What makes a request the same request; `dataDigest` is that of a COPY's data. */
+export function requestDigest(request: SqlRequest, dataDigest?: string): string {
   const { sql, parameters, namespace, transaction } = request
-  const text = JSON.stringify([sql, parameters.single, namespace ?? null, transaction])
+  const values = [sql, parameters.single, namespace ?? null, transaction]
+  const text = JSON.stringify(dataDigest === undefined ? values : [...values, dataDigest])
   return createHash('sha256').update(text).digest('hex')
 }
 

@@ -15,6 +15,8 @@ import { DbError } from '../errors.js'
 import type {
   Caller,
   CancelSignal,
+  Copying,
+  CopyRequest,
   Database,
   Health,
   Presence,
@@ -23,11 +25,13 @@ import type {
   StatementOutcome,
   StreamPart,
 } from './database.js'
+import { createCopying, sqlRequestOf } from './copying.js'
 import { liveRequest } from './live-requests.js'
 import { tableChanges, type TableChange } from './table-changes.js'
 import type { Watch, WatchReceiver, WatchRequest } from './watch.js'
 import { findOutcome, keepOutcome, requestDigest, type OutcomeKey } from './idempotency.js'
 import { prepareRequest } from './prepare-request.js'
+import type { Spools } from './spool.js'
 import { StatementRunner, type ReadyStatement, type RunnerRooms } from './statement-runner.js'
 import type { StatementLog } from './statement-log.js'
 
@@ -38,6 +42,8 @@ export interface DatabaseSettings {
   readonly streamPieceRows: number
   readonly streamPieceBytes: number
   readonly idempotencyBytesMax: number
+  /** Data of one COPY … FROM. */
+  readonly copyBytesMax: number
 }
 
 export interface DatabaseOptions {
@@ -45,6 +51,7 @@ export interface DatabaseOptions {
   readonly dialect: Dialect
   readonly callers: Callers
   readonly settings: DatabaseSettings
+  readonly spools: Spools
   readonly log: StatementLog
 }
 
@@ -114,6 +121,19 @@ class LocalDatabase implements Database {
     }
     const { results } = await this.run(caller, request, signal)
     for (const result of results) yield* partsOf(result)
+  }
+
+  async copy(caller: Caller, request: CopyRequest, signal: CancelSignal): Promise<Copying> {
+    const { rooms, spools, log, settings } = this.#options
+    const sqlRequest = sqlRequestOf(request)
+    const plan = await prepareRequest(this.#options, caller, sqlRequest, { copies: true })
+    return createCopying(
+      { rooms, spools, log, settings, hold: (session, until) => this.#hold(session, until) },
+      {
+        ...{ caller, plan, signal, request: sqlRequest },
+        openRunner: () => this.#runner(sqlRequest, signal),
+      },
+    )
   }
 
   async watch(caller: Caller, request: WatchRequest, receiver: WatchReceiver): Promise<Watch> {

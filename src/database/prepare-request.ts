@@ -15,17 +15,19 @@ export interface PrepareRooms {
 }
 
 /**
- * All that can be wrong with a request before anything of it runs. Errors: SYNTAX_ERROR,
- * STATEMENT_REFUSED, FORBIDDEN, NOT_FOUND, BAD_REQUEST, TOO_MANY_PARAMETERS. A promise only where a
- * user is looked up.
+ * All that can be wrong with a request before anything of it runs. `copies`: it carries the data of
+ * a COPY. Errors: SYNTAX_ERROR, STATEMENT_REFUSED, FORBIDDEN, NOT_FOUND, BAD_REQUEST,
+ * TOO_MANY_PARAMETERS. A promise only where a user is looked up.
  */
 export function prepareRequest(
   options: PrepareRooms,
   caller: Caller,
   request: SqlRequest,
+  { copies = false }: { readonly copies?: boolean } = {},
 ): RequestPlan | Promise<RequestPlan> {
   const { role, readOnly } = caller
-  const plans = options.dialect.planStatements(request.sql, { role, readOnly, door: 'http' })
+  const context = { role, readOnly, door: 'http', copies } as const
+  const plans = options.dialect.planStatements(request.sql, context)
   const parameters = parametersOf(plans, request)
   const hasTransactionControl = plans.some(
     (plan) => (sqlPlanOf(plan)?.transaction ?? 'none') !== 'none',

@@ -7,11 +7,13 @@ import { runKalamPlan } from '../catalog/kalam-statements.js'
 import type { TableShapeStore } from '../catalog/table-shapes.js'
 import { quoteIdentifier, type ComposedText } from '../dialect/compose-text.js'
 import type { ExecuteAsPlan, KalamPlan, Plan, SqlPlan } from '../dialect/plan.js'
+import type { StagedCopy } from '../dialect/rewrite/copy.js'
 import { dependsOnTables, type Rewriting } from '../dialect/rewrite/rewrite-statement.js'
 import type { TableShapes } from '../dialect/table-shape.js'
 import { dataRows } from '../engine/backend-messages.js'
-import type { Engine, Identity, Reply, Session, Unit } from '../engine/engine.js'
+import type { CopyStream, Engine, Identity, Reply, Session, Unit } from '../engine/engine.js'
 import type { Queries, QueryRunner } from '../engine/queries.js'
+import { runCopy } from '../engine/run-copy.js'
 import type { RawResult, Scope } from '../engine/statement.js'
 import type { Statements } from '../engine/statements.js'
 import { DbError } from '../errors.js'
@@ -124,6 +126,19 @@ export class StatementRunner {
     }
   }
 
+  /** Runs COPY … FROM STDIN or TO STDOUT with its data; the rows that it copied. `index` as in `run`. */
+  async copy(statement: SqlStatement, stream: CopyStream, index: number): Promise<number> {
+    try {
+      const rewriting = await this.#compose(statement)
+      if (!this.#rowSecurityMayBeOff) return await this.#copyComposed(statement, rewriting, stream)
+      return await this.#runPastRowSecurity(statement, (as) =>
+        this.#copyComposed(as, rewriting, stream),
+      )
+    } catch (error) {
+      throw error instanceof DbError ? error.with({ statement: index }) : error
+    }
+  }
+
   /** Runs text of our own as the caller: BEGIN, COMMIT, FETCH. */
   async runText(text: string, identity: Identity): Promise<RawResult> {
     const result = await this.#execute({ text, parameterCount: 0, parameters: [], identity })
@@ -179,7 +194,7 @@ export class StatementRunner {
 
   #runAsItIs(statement: SqlStatement, composed: Rewriting): Promise<StatementOutcome> {
     return this.#rowSecurityMayBeOff
-      ? this.#runPastRowSecurity(statement, composed)
+      ? this.#runPastRowSecurity(statement, (as) => this.#runComposed(as, composed))
       : this.#runComposed(statement, composed)
   }
 
@@ -216,22 +231,45 @@ export class StatementRunner {
   }
 
   /** As whom it runs depends on what the setting is by now. */
-  async #runPastRowSecurity(
+  async #runPastRowSecurity<T>(
     statement: SqlStatement,
-    composed: Rewriting,
-  ): Promise<StatementOutcome> {
+    run: (as: SqlStatement) => Promise<T>,
+  ): Promise<T> {
     const { plan, identity } = statement
     const runText = (text: string): Promise<RawResult> => this.runText(text, identity)
     const state = await readRowSecurity(runText)
-    if (state.kind === 'on') return this.#runComposed(statement, composed)
+    if (state.kind === 'on') return run(statement)
     if (seesEverything(plan)) {
       const everything = { ...identity, roleOid: this.#rooms.everythingRoleOid }
-      return this.#runComposed({ ...statement, identity: everything }, composed)
+      return run({ ...statement, identity: everything })
     }
-    if (plan.role === 'admin') return this.#runComposed(statement, composed)
-    return withRowSecurity(runText, state.inTransaction, () =>
-      this.#runComposed(statement, composed),
-    )
+    if (plan.role === 'admin') return run(statement)
+    return withRowSecurity(runText, state.inTransaction, () => run(statement))
+  }
+
+  async #copyComposed(
+    { plan, identity }: SqlStatement,
+    { composed, stage }: Rewriting,
+    stream: CopyStream,
+  ): Promise<number> {
+    // Row security does not hold for who sees everything: PostgreSQL copies by itself.
+    const isStaged = identity.roleOid !== this.#rooms.everythingRoleOid
+    const staged = isStaged ? stage?.() : undefined
+    const text = staged?.copy ?? composed
+    try {
+      const result = await runCopy({
+        texts: staged === undefined ? [text.text] : [staged.create, text.text, staged.insert],
+        callersText: staged === undefined ? 0 : 1,
+        stream,
+        scope: this.#scopeOf(identity),
+        send: (unit) => this.#send(unit),
+      })
+      this.#lookAfter(plan, result)
+      return result.rowCount
+    } catch (error) {
+      if (!(error instanceof DbError)) throw error
+      throw inCallersText(staged === undefined ? error : inTablesName(error, staged), text)
+    }
   }
 
   async #runGrant(grant: GrantStatement): Promise<StatementOutcome> {
@@ -272,7 +310,7 @@ export class StatementRunner {
   }
 
   /** What a statement leaves for those after it; a rollback may bring back what was. */
-  #lookAfter(plan: SqlPlan, { changedSchema }: RawResult): void {
+  #lookAfter(plan: SqlPlan, { changedSchema }: Pick<RawResult, 'changedSchema'>): void {
     if (plan.ddl || changedSchema) this.#forgetSchema()
     if (plan.ddl || plan.stateful) this.#sessionTables = undefined
     if (plan.setsRowSecurity) this.#rowSecurityMayBeOff = true
@@ -309,16 +347,19 @@ export class StatementRunner {
     readonly identity: Identity
   }): Promise<RawResult> {
     const { text, parameterCount, parameters, identity } = statement
-    const scope: Scope = { identity, ...this.#limits, searchPath: this.#searchPathText }
     return this.#rooms.statements.execute({
       text,
       parameterCount,
       encode: (typeOids) =>
         parameters.map((value, index) => parameterText(value, typeOids[index] ?? 0)),
-      scope,
+      scope: this.#scopeOf(identity),
       send: (unit) => this.#send(unit),
       reuse: this.#reuse,
     })
+  }
+
+  #scopeOf(identity: Identity): Scope {
+    return { identity, ...this.#limits, searchPath: this.#searchPathText }
   }
 
   #send(unit: Unit): Promise<Reply> {
@@ -368,6 +409,17 @@ export function quoteIfNeeded(schema: string): string {
 /** TRUNCATE counts no rows, and neither does ALTER TABLE. */
 function answerAs(command: string, result: RawResult): RawResult {
   return command.endsWith(' TABLE') ? { ...result, command, rowCount: 0 } : { ...result, command }
+}
+
+/** What PostgreSQL said of the table on the way. */
+function inTablesName(error: DbError, { inTablesName: rename }: StagedCopy): DbError {
+  const { where, ...fields } = error.fields
+  return new DbError(
+    error.code,
+    rename(error.message),
+    { ...fields, where: where === undefined ? undefined : rename(where) },
+    { cause: error.cause },
+  )
 }
 
 function inCallersText(error: DbError, composed: ComposedText): DbError {

@@ -5,7 +5,7 @@ import { ByteSink } from '../protocol/byte-sink.js'
  * Past the limit a body is read on for this many bytes, and thrown away, so that its sender gets
  * to read our answer. Who sends still more meets an answer in the middle of sending.
  */
-const drainedBytesMax = 32 * 1024 * 1024
+export const drainedBytesMax = 32 * 1024 * 1024
 const firstBytesMin = 64 * 1024
 
 /** Puts a body together from its chunks. A body of one chunk, the usual case, is not copied. */

@@ -13,7 +13,7 @@ import {
   type SocketConnection,
   type SocketListener,
 } from './socket-connection.js'
-import type { RequestHead } from './request-head.js'
+import { cutUrl, type RequestHead } from './request-head.js'
 
 export interface FallbackSocketsOptions {
   readonly server: Server
@@ -86,10 +86,9 @@ function refuse(
 }
 
 function headOf({ method = '', url = '', headers }: IncomingMessage): RequestHead {
-  const queryStart = url.indexOf('?')
   return {
     method,
-    path: queryStart === -1 ? url : url.slice(0, queryStart),
+    ...cutUrl(url),
     header: (name) => String(headers[name] ?? ''),
     // node:http has refused what would be.
     isAmbiguous: false,

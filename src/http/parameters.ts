@@ -95,8 +95,8 @@ export function describe(value: unknown): string {
   )
 }
 
-export function badRequest(message: string): DbError {
-  return new DbError('BAD_REQUEST', message)
+export function badRequest(message: string, hint?: string): DbError {
+  return new DbError('BAD_REQUEST', message, { hint })
 }
 
 export function checkText(field: string, value: unknown): string {

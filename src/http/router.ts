@@ -1,5 +1,6 @@
 /** Which request goes where: a table of paths and methods, and what HTTP asks of the rest. */
 import { DbError } from '../errors.js'
+import { answerCopy } from './copy-route.js'
 import { readKey } from './credentials.js'
 import { sendError, sendJson, send, type Reply } from './reply.js'
 import { socketPath, upgradeHeaders } from './upgrade.js'
@@ -18,6 +19,7 @@ interface Route {
 const routes = new Map(
   [
     { path: '/v1/api/sql', post: answerSql },
+    { path: '/v1/api/copy', post: answerCopy },
     { path: socketPath, get: refuseSocket },
     { path: '/v1/api/healthcheck', get: answerHealthcheck },
     { path: '/health', get: answerHealth },

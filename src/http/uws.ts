@@ -14,10 +14,11 @@ import type * as uws from 'uWebSockets.js'
 import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket } from 'uWebSockets.js'
 import { DbError, assert } from '../errors.js'
 import { BodyCollector } from './body-collector.js'
+import { BodyStream } from './body-stream.js'
 import { connectionsBeyond } from './connection-count.js'
 import { fallbackSockets, type FallbackSockets } from './fallback-sockets.js'
 import { nativeSockets } from './native-sockets.js'
-import type { RequestHead } from './request-head.js'
+import { cutUrl, type RequestHead } from './request-head.js'
 import type { SocketAcceptor } from './socket-connection.js'
 
 export type RequestHandler = (head: RequestHead, exchange: Exchange) => void
@@ -264,17 +265,23 @@ function dispatch(
   }
 }
 
+/** Where there is no query, the native library gives nothing, whatever the declarations say. */
+function queryOf(request: { getQuery(): string | undefined }): string {
+  return request.getQuery() ?? ''
+}
+
 /** Of the fallback: it wraps node:http's. */
 function isOfFallback(response: HttpResponse): boolean {
   return response['response'] !== undefined
 }
 
 function headOf(request: HttpRequest, isFallbacks: boolean): RequestHead {
-  const url = request.getUrl()
-  const queryStart = url.indexOf('?')
+  // The native library cuts the URL itself; the fallback's own way to the query fails.
+  const { path, query } = cutUrl(request.getUrl())
   return {
     method: request.getMethod().toUpperCase(),
-    path: queryStart === -1 ? url : url.slice(0, queryStart),
+    path,
+    query: isFallbacks ? query : queryOf(request),
     ...readHeaders(request, isFallbacks),
   }
 }
@@ -379,6 +386,23 @@ export class Exchange {
     })
   }
 
+  /**
+   * The body as it comes. It waits for its reader: read it, or drain it, before the answer. To be
+   * called before the handler returns; who calls it says in `onGone` that the sender has left.
+   */
+  openBody(): BodyStream {
+    const request = this.#node?.req
+    const stream = new BodyStream(
+      request === undefined
+        ? { pause: () => this.#whileThere('pause'), resume: () => this.#whileThere('resume') }
+        : { pause: () => request.pause(), resume: () => request.resume() },
+    )
+    this.#response.onData((chunk, isLast) => {
+      if (!this.#isOver) stream.push(Buffer.from(bytesOf(chunk)), isLast)
+    })
+    return stream
+  }
+
   /** Answers in one piece. `body` may be reused as soon as this returns. */
   respond(status: number, headers: readonly Header[], body: Uint8Array | string): void {
     if (this.#isOver) return
@@ -445,6 +469,10 @@ export class Exchange {
     // Calls onAborted, at once or (fallback) later.
     this.#response.close()
     this.#end(true)
+  }
+
+  #whileThere(step: 'pause' | 'resume'): void {
+    if (!this.#isOver) this.#response[step]()
   }
 
   #writeHead(status: number, headers: readonly Header[]): void {

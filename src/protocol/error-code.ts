@@ -32,7 +32,7 @@ export const errorCodes = {
   ALREADY_EXISTS: { status: 409, sqlState: '42710', retry: false },
   /** The transaction must be run again from its start. */
   TRANSACTION_CONFLICT: { status: 409, sqlState: '40001', retry: true },
-  /** The body is larger than `http.body_bytes_max`, or a message than `socket.message_bytes_max`. */
+  /** The body is larger than `http.body_bytes_max`, the data of a COPY than `http.copy_body_bytes_max`, or a message than `socket.message_bytes_max`. */
   REQUEST_TOO_LARGE: { status: 413, sqlState: '54000', retry: false },
   /** The result is larger than `http.result_bytes_max`; stream it instead. */
   RESULT_TOO_LARGE: { status: 413, sqlState: '54000', retry: false },

@@ -12,6 +12,7 @@ const run = promisify(execFile)
 let server: TestServer
 beforeAll(async () => {
   server = await openTestServer()
+  await server.sql('CREATE USER TABLE cities (name text PRIMARY KEY, people integer)')
 })
 afterAll(() => server.close())
 
@@ -29,6 +30,10 @@ function timeless(text: string): string {
 describe('the examples of docs/http.md', () => {
   test.each(commands)('%s', async (command) => {
     const answer = await output(command)
+    if (command.includes('TO STDOUT')) {
+      expect(answer).toBe('name,people\nOslo,717710\nBergen,291940\n')
+      return
+    }
     expect(answer).not.toContain('"status":"error"')
     expect(answer).toMatch(/"status":"(success|healthy)"/u)
   })
@@ -39,8 +44,9 @@ describe('the examples of docs/http.md', () => {
       .filter((block) => block.startsWith('json\n') || block.startsWith('\n{'))
       .map((block) => timeless(block.replace(/^json/u, '')))
       .filter((block) => block.includes('"success"'))
+    await server.sql('DELETE FROM cities')
     const answers = await Promise.all(commands.map(output))
-    expect(shown).toHaveLength(2)
+    expect(shown).toHaveLength(3)
     for (const example of shown) expect(answers.map(timeless)).toContain(example)
   })
 })

@@ -3,12 +3,19 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   deleteNine,
   fill,
+  isCopy,
   kinds,
   rows,
   setUp,
   statementFor,
 } from '../support/managed-table-cells.js'
-import { openTestServer, type SqlOptions, type TestServer } from '../support/server.js'
+import { copy } from '../support/copy-client.js'
+import {
+  openTestServer,
+  type SqlBody,
+  type SqlOptions,
+  type TestServer,
+} from '../support/server.js'
 
 let server: TestServer
 let alice: string
@@ -33,7 +40,7 @@ const rowsOf = async (sql: string, key?: string) => {
 const lastRows = async (sql: string, key?: string) => (await rowsOf(sql, key)).at(-1)
 
 describe('B11: each statement on each kind of table', () => {
-  test.each(rows)('$who: $sql', async ({ who, sql, outcomes }) => {
+  test.each(rows.filter((row) => !isCopy(row)))('$who: $sql', async ({ who, sql, outcomes }) => {
     const key = who === 'admin' ? server.adminKey : alice
     const found: string[] = []
     for (const kind of kinds) {
@@ -45,6 +52,29 @@ describe('B11: each statement on each kind of table', () => {
           ? `${body.error?.code ?? ''} ${body.error?.sqlstate ?? ''}`
           : `${result.command} ${result.row_count}`,
       )
+    }
+    expect(found).toEqual(outcomes)
+  })
+
+  // Those that add rows come last.
+  const copies = rows.filter(isCopy)
+  const inOrder = copies.toSorted(
+    (one, other) =>
+      Number(one.sql.includes('FROM STDIN')) - Number(other.sql.includes('FROM STDIN')),
+  )
+  let id = 100
+  test.each(inOrder)('$who: $sql', async ({ who, sql, outcomes }) => {
+    const key = who === 'admin' ? server.adminKey : alice
+    const found: string[] = []
+    const lines = sql.includes('(id)') ? '1\n2\n' : `${id}\tx\t${id++}\n${id}\ty\t${id++}\n`
+    for (const kind of kinds) {
+      const isIn = sql.includes('FROM STDIN')
+      const { text } = await copy(server, statementFor(sql, kind), {
+        ...{ key, ...(isIn ? { data: lines } : {}) },
+      })
+      const { error, results } = (text.startsWith('{') ? JSON.parse(text) : {}) as SqlBody
+      const rowCount = results?.[0]?.row_count ?? text.split('\n').length - 1
+      found.push(error === undefined ? `COPY ${rowCount}` : `${error.code} ${error.sqlstate ?? ''}`)
     }
     expect(found).toEqual(outcomes)
   })

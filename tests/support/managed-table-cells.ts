@@ -28,6 +28,11 @@ export const deleteNine = ['plain', 'shared', 'users']
   )
   .join('')
 
+/** COPY goes to an address of its own, where no transaction can be rolled back. */
+export function isCopy({ sql }: Row): boolean {
+  return sql.startsWith('COPY ')
+}
+
 /** The statement for one kind of table. */
 export function statementFor(sql: string, kind: string): string {
   return sql.replaceAll('app.t', `app.${kind}`).replaceAll(/\bt_(?=pkey|n_key)/g, `${kind}_`)
@@ -239,10 +244,27 @@ export const rows: readonly Row[] = [
     'STATEMENT_REFUSED 0A000',
   ),
   user('LOCK TABLE app.t', 'LOCK TABLE 0', 'LOCK TABLE 0', 'LOCK TABLE 0', 'FORBIDDEN 42501'),
+  user('COPY app.t TO STDOUT', 'COPY 3', 'COPY 3', 'COPY 3', 'COPY 3'),
   user(
-    'COPY app.t TO STDOUT',
+    'COPY (SELECT id FROM app.t INCLUDE DELETED) TO STDOUT',
+    'STATEMENT_REFUSED 0A000',
+    'COPY 4',
+    'COPY 4',
+    'STATEMENT_REFUSED 0A000',
+  ),
+  user(
+    "COPY app.t TO '/tmp/t'",
     'STATEMENT_REFUSED 0A000',
     'STATEMENT_REFUSED 0A000',
+    'STATEMENT_REFUSED 0A000',
+    'STATEMENT_REFUSED 0A000',
+  ),
+  user('COPY app.t FROM STDIN', 'COPY 2', 'COPY 2', 'COPY 2', 'COPY 2'),
+  user('COPY app.t (id) FROM STDIN WHERE false', 'COPY 0', 'COPY 0', 'COPY 0', 'COPY 0'),
+  user(
+    "COPY app.t FROM STDIN (DEFAULT '$')",
+    'COPY 2',
+    'COPY 2',
     'STATEMENT_REFUSED 0A000',
     'STATEMENT_REFUSED 0A000',
   ),
@@ -269,6 +291,8 @@ export const rows: readonly Row[] = [
   ),
   admin('SELECT * FROM app.t', 'SELECT 3', 'SELECT 3', 'SELECT 0', 'SELECT 0'),
   admin('EXPLAIN ANALYZE SELECT * FROM app.t', 'EXPLAIN 0', 'EXPLAIN 0', 'EXPLAIN 0', 'EXPLAIN 0'),
+  admin('COPY app.t TO STDOUT', 'COPY 3', 'COPY 3', 'COPY 0', 'COPY 0'),
+  admin('COPY app.t FROM STDIN', 'COPY 2', 'COPY 2', 'COPY 2', 'COPY 2'),
   admin(
     'TRUNCATE app.t',
     'TRUNCATE TABLE 0',

@@ -8,6 +8,7 @@ function headersFor(origins: readonly string[], origin: string) {
   const head = {
     method: 'GET',
     path: '/',
+    query: '',
     header: (name: string) => (name === 'origin' ? origin : ''),
     isAmbiguous: false,
   }

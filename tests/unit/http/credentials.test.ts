@@ -4,7 +4,7 @@ import { readIdempotencyKey, readKey } from '#src/http/credentials.js'
 
 function headOf(headers: Readonly<Record<string, string>>) {
   const header = (name: string) => headers[name] ?? ''
-  return { method: 'POST', path: '/v1/api/sql', header, isAmbiguous: false }
+  return { method: 'POST', path: '/v1/api/sql', query: '', header, isAmbiguous: false }
 }
 
 function codeOf(read: () => unknown): string {
