@@ -98,7 +98,7 @@ ${exitCodeHelp}`
 function addGlobalOptions(program: Command, run: Run, version: string): void {
   program
     .option('-c, --command <sql>', 'run SQL; may be repeated', (sql: string) => {
-      run.inputs.push({ kind: 'text', sql: metaSql(sql.trim()) ?? sql })
+      run.inputs.push(inputOf(sql))
     })
     .option('-f, --file <path>', 'run the SQL of a file, - for standard input', (path: string) => {
       run.inputs.push({ kind: 'file', path })
@@ -117,6 +117,13 @@ function addGlobalOptions(program: Command, run: Run, version: string): void {
     .option('-q, --quiet', 'print results only; of a new user or key, only the key')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
+}
+
+/** SQL, or one of the shell's commands that mean SQL. */
+function inputOf(sql: string): SqlInput {
+  const copy = /^\s*\\copy\s+([^]*?);?\s*$/iu.exec(sql)
+  if (copy !== null) return { kind: 'copy', argument: copy[1] ?? '' }
+  return { kind: 'text', sql: metaSql(sql.trim()) ?? sql }
 }
 
 function optionsOf(program: Command): GlobalOptions {

@@ -2,6 +2,7 @@
  * Talks to one server over HTTP, as one caller. The only file of the command line that knows the
  * shape of the SQL API's answers.
  */
+import { Readable } from 'node:stream'
 import { CliError } from './exit-code.js'
 import { elements, members, readString } from './json-source.js'
 import type { Key, Target } from './target.js'
@@ -42,6 +43,10 @@ export type Reply =
   | { readonly kind: 'results'; readonly results: readonly StatementResult[] }
   | { readonly kind: 'error'; readonly status: number; readonly error: ServerError }
 
+export type CopyReply =
+  | { readonly kind: 'data'; readonly data: AsyncIterable<Uint8Array> }
+  | (Reply & { readonly kind: 'error' })
+
 export interface SqlRequest {
   readonly sql: string
   /** How the server writes rows. */
@@ -76,6 +81,54 @@ export class ServerConnection {
       signal: signal ?? null,
     })
     return readReply(response.status, await this.#text(response), this.target)
+  }
+
+  /** Runs COPY … FROM STDIN with its data. Aborting the signal cancels it on the server too. Throws CliError. */
+  async copyIn(sql: string, data: Readable, signal?: AbortSignal): Promise<Reply> {
+    // TypeScript's declaration lacks `duplex`, which a body that is a stream must have.
+    const init: RequestInit & { readonly duplex: 'half' } = {
+      method: 'POST',
+      headers: { authorization: `Bearer ${(await this.key()).value}` },
+      body: Readable.toWeb(data) as ReadableStream<Uint8Array>,
+      duplex: 'half',
+      signal: signal ?? null,
+    }
+    const response = await this.#fetch(this.#copyPath(sql), init)
+    return readReply(response.status, await this.#text(response), this.target)
+  }
+
+  /** Runs COPY … TO STDOUT; its data is to be read. Throws CliError, and so does reading. */
+  async copyOut(sql: string, signal?: AbortSignal): Promise<CopyReply> {
+    const { namespace } = this.target
+    const response = await this.#fetch('/v1/api/copy', {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        authorization: `Bearer ${(await this.key()).value}`,
+      },
+      body: JSON.stringify({ sql, namespace }),
+      signal: signal ?? null,
+    })
+    if (response.ok) return { kind: 'data', data: this.#dataOf(response) }
+    const reply = readReply(response.status, await this.#text(response), this.target)
+    if (reply.kind === 'error') return reply
+    throw new CliError('notConnected', `${this.target.url} answered without data`)
+  }
+
+  async *#dataOf(response: Response): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const piece of response.body ?? []) yield piece
+    } catch (cause) {
+      if (isAbort(cause)) throw unreachable(this.target, cause)
+      const message = 'the data broke off: what came is not all of it, and must not be used'
+      throw new CliError('notConnected', `${message}\nThe server's log may say why.`, { cause })
+    }
+  }
+
+  #copyPath(sql: string): string {
+    const { namespace } = this.target
+    const query = new URLSearchParams({ sql, ...(namespace === undefined ? {} : { namespace }) })
+    return `/v1/api/copy?${query}`
   }
 
   /** The key that there must be. Throws CliError `notAuthorised` or `notConnected` if there is none. */

@@ -1,8 +1,10 @@
 /** `kalam -c`, `kalam -f` and SQL on standard input. */
 import type { FoundStatement } from '../../src/protocol/sql-text.js'
+import { readCopy, readMetaCopy, type CopyDirection, type CopyTask } from './copy-statement.js'
 import { CliError, type ExitName } from './exit-code.js'
 import type { OutputFormat } from './output-format.js'
 import { ResultPrinter } from './result-printer.js'
+import { refuseData, runCopy } from './run-copy.js'
 import type { ServerConnection } from './server-connection.js'
 import { formatSqlError } from './sql-error-text.js'
 import { sourceName, statementsOf, type SqlInput } from './sql-input.js'
@@ -55,7 +57,7 @@ export interface InputOptions {
   readonly isQuiet: boolean
   readonly format: OutputFormat
   readonly signal?: AbortSignal | undefined
-  /** Called before a live query writes. */
+  /** Called before a live query, or COPY TO STDOUT, writes. */
   readonly beforeLive?: () => Promise<void>
 }
 
@@ -70,11 +72,19 @@ export async function runInput(
     surroundings.stderr.write(formatSqlError(failure, sourceName(input)))
     return exitOf(failure)
   }
+  if (input.kind === 'copy') {
+    const failure = await runMetaCopy(input.argument, session, options)
+    return failure === undefined ? 'ok' : fail(failure)
+  }
   for await (const statement of statementsOf(input, surroundings.stdin)) {
+    const direction = readCopy(statement.text)
+    if (direction === 'from' && input.kind !== 'text') throw refuseData()
     const subscribe = readSubscribe(statement.text)
-    const failure = await (subscribe === undefined
-      ? session.add(statement, signal)
-      : flushForLive(session, signal))
+    const failure = await (direction !== undefined
+      ? runCopyStatement(statement, direction, session, options)
+      : subscribe === undefined
+        ? session.add(statement, signal)
+        : flushAlone('SUBSCRIBE', session, signal))
     if (failure !== undefined) return fail(failure)
     if (subscribe === undefined) continue
     await options.beforeLive?.()
@@ -89,12 +99,46 @@ export async function runInput(
 }
 
 /** Throws CliError `usage` in a transaction, which would be held back until the query ends. */
-export function flushForLive(
+export function flushAlone(
+  name: 'SUBSCRIBE' | 'COPY',
   session: SqlSession,
   signal?: AbortSignal,
 ): Promise<SqlFailure | undefined> {
   if (!session.isInTransaction) return session.flush(signal)
-  throw new CliError('usage', 'SUBSCRIBE cannot stand in a transaction')
+  throw new CliError('usage', `${name} cannot stand in a transaction`)
+}
+
+/** Runs `COPY … FROM STDIN` or `TO STDOUT` with standard input or output. */
+export async function runCopyStatement(
+  statement: FoundStatement,
+  direction: CopyDirection,
+  session: SqlSession,
+  options: Omit<InputOptions, 'format'>,
+): Promise<SqlFailure | undefined> {
+  const task = { sql: statement.text, direction, file: undefined }
+  return runTask(task, statement, session, options)
+}
+
+/** Runs what stands behind `\\copy`. Throws CliError. */
+export async function runMetaCopy(
+  argument: string,
+  session: SqlSession,
+  options: Omit<InputOptions, 'format'>,
+): Promise<SqlFailure | undefined> {
+  const task = readMetaCopy(argument)
+  return runTask(task, { text: task.sql, line: 1, column: 1 }, session, options)
+}
+
+async function runTask(
+  task: CopyTask,
+  place: FoundStatement,
+  session: SqlSession,
+  options: Omit<InputOptions, 'format'>,
+): Promise<SqlFailure | undefined> {
+  const failure = await flushAlone('COPY', session, options.signal)
+  if (failure !== undefined) return failure
+  if (task.direction === 'to' && task.file === undefined) await options.beforeLive?.()
+  return runCopy(task, place, session, options)
 }
 
 /** Runs `SUBSCRIBE TO …` until the signal, or its end. Throws CliError. */

@@ -3,6 +3,7 @@
  * changed is sent again ahead of later statements, and errors are placed where the statement was
  * written, not where it stood in a request.
  */
+import { statementKind } from './statement-kind.js'
 import { StatementBatches, type Batch, type BatchStatement } from './statement-batches.js'
 import type { FoundStatement } from '../../src/protocol/sql-text.js'
 import { indexOfCharacter, positionAt } from '../../src/protocol/text-position.js'
@@ -52,6 +53,25 @@ export class SqlSession {
   /** Runs what is left, complete or not. */
   async flush(signal?: AbortSignal): Promise<SqlFailure | undefined> {
     return this.#runAll(this.#batches.take(), signal)
+  }
+
+  /**
+   * Runs COPY, whose data `send` carries, with the text it is to send. What was added before must
+   * have been flushed. Throws CliError if the server cannot be reached.
+   */
+  async copy(
+    statement: FoundStatement,
+    send: (sql: string) => Promise<Reply>,
+  ): Promise<SqlFailure | undefined> {
+    const { sql, starts } = compose([...this.#settings.values(), statement.text])
+    const reply = await send(sql)
+    if (reply.kind === 'results') {
+      for (const result of reply.results) await this.#options.onResult(result)
+      return undefined
+    }
+    const statements = [{ ...statement, kind: statementKind(statement.text) }]
+    const own = starts.slice(this.#settings.size)
+    return this.#failed(reply, { statements, isDivisible: true }, sql, own)
   }
 
   /** Forgets what was not sent: the transaction that was begun. */

@@ -47,6 +47,15 @@ describe.skipIf(!hasTerminal)('the shell (F1)', () => {
     expect(await line('SELECT 1 AS one; SELECT 2 AS two;')).toMatch(/one[^]*two/)
   })
 
+  test('\\copy writes and reads a file, and says what is wrong', async () => {
+    const file = join(home, 'todos.csv')
+    expect(await line(`\\copy todos to '${file}' csv`)).toContain(`7 bytes to ${file}`)
+    expect(readFileSync(file, 'utf8')).toBe('1,milk\n')
+    expect(await line(`\\copy todos from '${file}' csv`)).toContain('(23505)')
+    expect(await line('COPY todos FROM STDIN;')).toContain('goes behind -c')
+    expect(await line('COPY todos TO STDOUT;')).toContain('1\tmilk')
+  })
+
   test('holds a transaction back and sends it whole', async () => {
     expect(await line('BEGIN;', 'kalam*> ')).toContain('sent as a whole')
     await line("INSERT INTO todos VALUES (2, 'held');", 'kalam*> ')

@@ -1,4 +1,5 @@
 /** The shell's own commands: a backslash, a name, perhaps an argument. */
+import { metaCopyUsage } from '../copy-statement.js'
 import { CliError } from '../exit-code.js'
 import { outputFormats, type OutputFormat } from '../output-format.js'
 
@@ -8,6 +9,7 @@ export interface MetaActions {
   leave(): void
   runSql(sql: string): Promise<void>
   runFile(path: string): Promise<void>
+  copy(argument: string): Promise<void>
   watch(seconds: number): Promise<void>
   toggleExpanded(): void
   toggleTiming(): void
@@ -88,6 +90,11 @@ const metaCommands: readonly MetaCommand[] = [
     usage: '\\i file',
     help: 'run the SQL of a file',
     run: (argument, actions) => actions.runFile(needed(argument, '\\i file')),
+  },
+  {
+    usage: metaCopyUsage,
+    help: 'copy rows from a file, or to one, on this machine',
+    run: (argument, actions) => actions.copy(needed(argument, metaCopyUsage)),
   },
   {
     usage: '\\watch [seconds]',

@@ -8,12 +8,14 @@
  */
 import { createInterface, type Interface } from 'node:readline'
 import { StatementSplitter, type FoundStatement } from '../../../src/protocol/sql-text.js'
+import { readCopy, readMetaCopy } from '../copy-statement.js'
 import { displayLine } from '../display-text.js'
 import { CliError, type ExitName } from '../exit-code.js'
 import type { OutputFormat } from '../output-format.js'
 import { ResultPrinter } from '../result-printer.js'
 import type { ServerConnection, StatementResult } from '../server-connection.js'
-import { flushForLive, runInput, runLive } from '../sql-command.js'
+import { flushAlone, runCopyStatement, runInput, runLive, runMetaCopy } from '../sql-command.js'
+import { refuseData } from '../run-copy.js'
 import { formatSqlError } from '../sql-error-text.js'
 import { SqlSession } from '../sql-session.js'
 import { readSubscribe } from '../subscribe-statement.js'
@@ -110,6 +112,16 @@ class Shell implements MetaActions {
       const input = { kind: 'file', path } as const
       await runInput(input, this.#session, { ...this.#liveOptions(signal), surroundings })
       this.#session.discard()
+    })
+  }
+
+  async copy(argument: string): Promise<void> {
+    const task = readMetaCopy(argument)
+    // The person's own input is not data.
+    if (task.direction === 'from' && task.file === undefined) throw refuseData()
+    await this.#cancellable(async (signal) => {
+      const failure = await runMetaCopy(argument, this.#session, this.#liveOptions(signal))
+      if (failure !== undefined) this.#surroundings.stdout.write(formatSqlError(failure, undefined))
     })
   }
 
@@ -247,10 +259,14 @@ class Shell implements MetaActions {
   ): Promise<boolean> {
     const start = this.#surroundings.clock()
     for (const statement of found) {
+      const direction = readCopy(statement.text)
+      if (direction === 'from') throw refuseData()
       const subscribe = readSubscribe(statement.text)
-      const failure = await (subscribe === undefined
-        ? session.add(statement, signal)
-        : flushForLive(session, signal))
+      const failure = await (direction !== undefined
+        ? runCopyStatement(statement, direction, session, this.#liveOptions(signal))
+        : subscribe === undefined
+          ? session.add(statement, signal)
+          : flushAlone('SUBSCRIBE', session, signal))
       if (failure === undefined) {
         if (subscribe === undefined) continue
         const source = undefined
