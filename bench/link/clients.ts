@@ -1,9 +1,11 @@
 /** Two clients that do the same: from a message's bytes to rows as values, and where they go. */
-import { CoreHost } from '../../tests/link/core-host.js'
+import type { CoreExports } from '../../tests/link/core-host.js'
 import { serverFrames } from '../../tests/link/frames.js'
 import type { Frame } from './traffic.js'
 
 export interface Client {
+  /** Begins a live query, and drops the one before. */
+  open(): void
   /** Tells its rows. */
   snapshot(frame: Frame): void
   /** Keeps its rows, and tells none. */
@@ -17,34 +19,51 @@ export interface Client {
 /** What an app gets; `row` is undefined for a delete. */
 export type OnChange = (from: number, to: number, row: readonly unknown[] | undefined) => void
 
-export type ClientName = 'core' | 'plain'
+/** `text` is `plain` for which the browser decodes messages, at no cost that shows. */
+export type ClientName = 'core' | 'plain' | 'text'
 
-export function openClient(name: ClientName, onChange: OnChange): Client {
-  return name === 'core' ? openCore(onChange) : new PlainClient(onChange)
+export interface ClientOptions {
+  readonly name: ClientName
+  readonly core: WebAssembly.Module
+  readonly onChange: OnChange
+}
+
+/** Connected, with no live query. */
+export function openClient({ name, core, onChange }: ClientOptions): Client {
+  return name === 'core' ? openCore(core, onChange) : new PlainClient(onChange)
 }
 
 /** The core with the shortest host: one copy in, one decode and one JSON.parse out. */
-function openCore(onChange: OnChange): Client {
-  const host = new CoreHost().start()
-  host.receive(serverFrames.authenticated())
-  const id = host.subscribe('SELECT 1')
-  host.receive(serverFrames.subscribed(id))
-  const { core } = host
+function openCore(module: WebAssembly.Module, onChange: OnChange): Client {
+  // By ABI.md these are its exports, and it imports nothing.
+  const core = new WebAssembly.Instance(module, {}).exports as unknown as CoreExports
   const decoder = new TextDecoder()
   let words = new Int32Array(core.memory.buffer)
   let bytes = new Uint8Array(core.memory.buffer)
-  const receive = (frame: Uint8Array): number => {
-    const at = core.inputRoom(frame.length)
-    refresh()
-    bytes.set(frame, at)
-    core.receive(host.socket, frame.length, 0)
-    refresh()
-    return core.events() >> 2
-  }
+  let id = 0
   const refresh = () => {
     if (bytes.length > 0) return
     words = new Int32Array(core.memory.buffer)
     bytes = new Uint8Array(core.memory.buffer)
+  }
+  const give = (frame: Uint8Array): number => {
+    const at = core.inputRoom(frame.length)
+    refresh()
+    bytes.set(frame, at)
+    return at
+  }
+  const receive = (frame: Uint8Array) => {
+    give(frame)
+    core.receive(1, frame.length, 0)
+    refresh()
+  }
+  /** Frames are made for the live query 1. */
+  const receiveOwn = (frame: Uint8Array): number => {
+    const at = give(frame)
+    bytes[at + 1] = id
+    core.receive(1, frame.length, 0)
+    refresh()
+    return core.events() >> 2
   }
   const rowsAt = (event: number): unknown[][] => {
     const start = words[event + 4] ?? 0
@@ -52,25 +71,36 @@ function openCore(onChange: OnChange): Client {
     // The server's rows are lists of values.
     return JSON.parse(text) as unknown[][]
   }
+  const tellRows = (event: number) => {
+    let index = words[event + 2] ?? 0
+    for (const row of rowsAt(event)) onChange(-1, index++, row)
+  }
+  connect(core, give, receive)
   return {
+    open() {
+      if (id !== 0) core.unsubscribe(id, 0)
+      const sql = textsOf('SELECT 1')
+      give(sql)
+      id = core.subscribe(sql.length, 0, 0)
+      if (id >= 0x80) throw new Error('assertion failed: an id has one byte in a frame')
+      receive(serverFrames.subscribed(id))
+    },
     snapshot({ binary }) {
-      const event = receive(binary)
-      const first = words[event + 2] ?? 0
-      for (const [index, row] of rowsAt(event).entries()) onChange(-1, first + index, row)
+      tellRows(receiveOwn(binary))
     },
     hold({ binary }) {
-      receive(binary)
+      receiveOwn(binary)
     },
     show(count) {
       core.readRows(id, 0, count)
       refresh()
-      for (const [index, row] of rowsAt(core.events() >> 2).entries()) onChange(-1, index, row)
+      tellRows(core.events() >> 2)
     },
     ready() {
       receive(serverFrames.ready(id, 'a'))
     },
     changes({ binary }) {
-      const event = receive(binary)
+      const event = receiveOwn(binary)
       const rows = rowsAt(event)
       let next = 0
       let at = (words[event + 6] ?? 0) >> 2
@@ -80,6 +110,28 @@ function openCore(onChange: OnChange): Client {
       }
     },
   }
+}
+
+type TakeBytes = (bytes: Uint8Array) => unknown
+
+function connect(core: CoreExports, give: TakeBytes, receive: TakeBytes): void {
+  const texts = textsOf('http://127.0.0.1:2900', `kal_${'a'.repeat(42)}A`)
+  give(texts)
+  core.configure(texts.length)
+  core.connect(0)
+  core.opened(1, 0)
+  receive(serverFrames.authenticated())
+}
+
+/** By ABI.md, each behind its length. */
+function textsOf(...texts: readonly string[]): Uint8Array {
+  const encoder = new TextEncoder()
+  return Uint8Array.from(
+    texts.flatMap((text) => {
+      const bytes = encoder.encode(text)
+      return [bytes.length, 0, 0, 0, ...bytes]
+    }),
+  )
 }
 
 interface Entry {
@@ -97,13 +149,19 @@ type JsonChange = readonly [string, readonly [number], (readonly unknown[])?]
 /** kalam.v1.json with care: one JSON.parse a message, a Map by key, and the core's own kind of list. */
 class PlainClient implements Client {
   readonly #decoder = new TextDecoder()
-  readonly #byKey = new Map<number, Entry>()
-  readonly #chunks: Chunk[] = []
+  #byKey = new Map<number, Entry>()
+  #chunks: Chunk[] = []
   readonly #onChange: OnChange
   #rows = 0
 
   constructor(onChange: OnChange) {
     this.#onChange = onChange
+  }
+
+  open(): void {
+    this.#byKey = new Map()
+    this.#chunks = []
+    this.#rows = 0
   }
 
   snapshot({ json }: Frame): void {
@@ -141,8 +199,8 @@ class PlainClient implements Client {
     }
   }
 
-  #parse(json: Uint8Array): unknown {
-    return JSON.parse(this.#decoder.decode(json))
+  #parse(json: Uint8Array | string): unknown {
+    return JSON.parse(typeof json === 'string' ? json : this.#decoder.decode(json))
   }
 
   #append(key: number, row: readonly unknown[]): void {

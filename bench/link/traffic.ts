@@ -8,22 +8,25 @@ export interface Traffic {
   readonly events: number
 }
 
-/** A message as it comes out of a socket: bytes, for Node's sockets give text as bytes too. */
+/** A message as it comes out of a socket: Node's gives text as bytes too, a browser's as text. */
 export interface Frame {
   readonly binary: Uint8Array
-  readonly json: Uint8Array
+  readonly json: Uint8Array | string
 }
 
 export interface TrafficOptions {
   readonly rows: number
   readonly events: number
   readonly eventsPerFrame: number
+  /** Of the socket. */
+  readonly givesText: boolean
 }
 
 const rowsPerFrame = 500
 
 /** Six in ten changes are updates, two are inserts, two deletes. */
-export function makeTraffic({ rows, events, eventsPerFrame }: TrafficOptions): Traffic {
+export function makeTraffic({ rows, events, eventsPerFrame, givesText }: TrafficOptions): Traffic {
+  const messageOf = givesText ? (text: string) => text : utf8
   const random = randomOf(1)
   const ids = Array.from({ length: rows }, (_, index) => index)
   const first = ids.map((id) => rowText(id, 0))
@@ -48,11 +51,11 @@ export function makeTraffic({ rows, events, eventsPerFrame }: TrafficOptions): T
   return {
     snapshot: pieces(first, rowsPerFrame).map((texts) => ({
       binary: serverFrames.rows(1, texts),
-      json: utf8(`{"type":"rows","id":1,"rows":[${texts.join(',')}]}`),
+      json: messageOf(`{"type":"rows","id":1,"rows":[${texts.join(',')}]}`),
     })),
     changes: pieces(all, eventsPerFrame).map((list, index) => ({
       binary: serverFrames.changes(1, `a.${index}`, list),
-      json: utf8(
+      json: messageOf(
         `{"type":"changes","id":1,"cursor":"a.${index}","changes":[${list.map(changeJson).join(',')}]}`,
       ),
     })),

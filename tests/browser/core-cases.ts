@@ -5,13 +5,14 @@ import { describe, expect, test } from 'vitest'
 import { coreFolder } from '../link/core-host.js'
 import type { BrowserWorld } from './browser-world.js'
 
+const corePage = 'tests/browser/pages/core.js'
 const vectors = readdirSync(join(coreFolder, 'vectors')).filter((name) => name.endsWith('.json'))
 
 export function coreCases(world: () => BrowserWorld): void {
   describe('SC7: the core', () => {
     test('plays every transcript', async () => {
       const { open, call, keepPicture } = world()
-      await open({ module: 'core', title: 'Transcripts' })
+      await open({ module: corePage, title: 'Transcripts' })
       expect(await call('replayAll', vectors)).toEqual(vectors)
       await keepPicture('transcripts')
     })
@@ -21,7 +22,7 @@ export function coreCases(world: () => BrowserWorld): void {
       await server.sql(`CREATE NAMESPACE IF NOT EXISTS app;
         CREATE TABLE app.core_todos (id bigint PRIMARY KEY, title text);
         INSERT INTO app.core_todos VALUES (9007199254740993, 'milk')`)
-      await open({ module: 'core', title: 'A live query' })
+      await open({ module: corePage, title: 'A live query' })
       const sql = 'SELECT id, title FROM app.core_todos ORDER BY id'
       await call('startLive', { url: server.url, apiKey: server.adminKey, sql })
       expect(await call('nextOf', 'rows')).toMatchObject({ text: '[["9007199254740993","milk"]]' })
@@ -46,14 +47,14 @@ export function coreCases(world: () => BrowserWorld): void {
     test('a browser that has none is told so', async () => {
       const { open, call, keepPicture } = world()
       const before = 'delete globalThis.WebAssembly'
-      await open({ module: 'core', title: 'A browser without WebAssembly', before })
+      await open({ module: corePage, title: 'A browser without WebAssembly', before })
       expect(await call('failure')).toBe('there is no WebAssembly here')
       await keepPicture('no-webassembly')
     })
 
     test('a policy that forbids it is named', async () => {
       const { open, call, keepPicture } = world()
-      await open({ module: 'core', title: 'A policy without wasm-unsafe-eval', policy: strict })
+      await open({ module: corePage, title: 'A policy without wasm-unsafe-eval', policy: strict })
       expect(await call('failure')).toContain("has to allow 'wasm-unsafe-eval'")
       await keepPicture('blocked')
     })
@@ -61,13 +62,13 @@ export function coreCases(world: () => BrowserWorld): void {
     test("'wasm-unsafe-eval' is all that a strict policy needs", async () => {
       const { open, call } = world()
       const policy = `${strict} 'wasm-unsafe-eval'`
-      await open({ module: 'core', title: 'A policy with wasm-unsafe-eval', policy })
+      await open({ module: corePage, title: 'A policy with wasm-unsafe-eval', policy })
       expect(await call('failure')).toBeNull()
     })
 
     test('a browser that refuses to compile at once runs it', async () => {
       const { open, call } = world()
-      await open({ module: 'core', title: 'No synchronous compiling', before: refuseAtOnce })
+      await open({ module: corePage, title: 'No synchronous compiling', before: refuseAtOnce })
       expect(await call('failure')).toBeNull()
     })
   })

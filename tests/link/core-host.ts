@@ -1,17 +1,13 @@
 /** Drives link/core in tests, by ABI.md. */
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { repositoryRoot } from '../support/repository-root.js'
 
-/** Benches run a copy in dist, one folder further down. */
-const [root] = ['../../', '../../../']
-  .map((path) => new URL(path, import.meta.url))
-  .filter((folder) => existsSync(new URL('package.json', folder)))
-
-export const coreFolder = fileURLToPath(new URL('link/core/', root))
+export const coreFolder = fileURLToPath(new URL('link/core/', repositoryRoot))
 
 const wasm = new WebAssembly.Module(readFileSync(`${coreFolder}kalam_core.wasm`))
 
-interface CoreExports {
+export interface CoreExports {
   readonly memory: WebAssembly.Memory
   abiVersion(): number
   inputRoom(length: number): number

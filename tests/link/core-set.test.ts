@@ -61,6 +61,30 @@ describe('E5: the live set', () => {
     )
   })
 
+  test.each([
+    ['the first column', '[0]', (key: number) => `[${key}]`],
+    ['another one', '[1]', (key: number) => `["k${key}"]`],
+    ['several', '[1,0]', (key: number) => `["k${key}",${key}]`],
+    ['all', '[]', undefined],
+  ])('rows of any length stay whole while others go; their key: %s', (_, key, keyOf) => {
+    const { host, id, shown } = opened({ key })
+    // The length of a row takes one, two or three bytes of a frame.
+    const lengths = [0, 100, 110, 120, 130, 1_000, 16_380, 20_000]
+    const text = (row: number, length: number) =>
+      JSON.stringify([row, `k${row}`, 'é'.repeat(length / 2)])
+    const rows = Array.from({ length: 64 }, (_row, index) => ({
+      text: text(index, lengths[index % lengths.length] ?? 0),
+    }))
+    apply(shown, load(host, id, rows))
+    expect(shown).toEqual(rows.map((row) => row.text))
+    for (let index = 0; index < 63; index++) {
+      const gone = keyOf?.(index) ?? rows[index]?.text ?? ''
+      apply(shown, host.receive(serverFrames.changes(id, `b.${index}`, [['d', gone]])))
+      expect(shown).toEqual(rows.slice(index + 1).map((row) => row.text))
+      expect(host.rows(id)).toEqual(shown.map((row) => JSON.parse(row) as unknown))
+    }
+  })
+
   test('a key of several columns, in the order that the server says', () => {
     const { host, id, shown } = opened({ key: '[2,0]' })
     const rows = ['[1,"a\\"]",[2,"]"]]', '[2,"b",{"x":[3]}]']

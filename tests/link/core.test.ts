@@ -79,4 +79,37 @@ describe('E1: link/core is one module', () => {
     for (let round = 0; round < 200; round++) churn(round)
     expect(host.core.memory.buffer.byteLength).toBe(before)
   })
+
+  test.each(['[0]', '[1]', '[]'])(
+    'memory is used again: snapshots that come again, are broken or dropped; key %s',
+    (key) => {
+      const host = new CoreHost().start()
+      host.receive(serverFrames.authenticated())
+      const rows = Array.from({ length: 200 }, (_, index) => `[${index},"${'x'.repeat(index)}"]`)
+      const snapshots = (): void => {
+        const id = host.subscribe('SELECT 1')
+        host.receive(serverFrames.subscribed(id, { key }))
+        for (const cursor of ['a', 'b']) {
+          host.receive(serverFrames.rows(id, rows.slice(0, 100)))
+          host.receive(serverFrames.rows(id, rows.slice(100)))
+          host.receive(serverFrames.ready(id, cursor))
+          host.receive(serverFrames.reset(id, 'overflow'))
+        }
+        for (const broken of [['7'], [...rows.slice(50), '7']]) {
+          const told = host.receive(serverFrames.rows(id, broken))
+          expect(told.map(({ kind }) => kind)).toEqual(['close', 'state'])
+          host.core.wake(host.now)
+          host.reopen()
+          host.receive(serverFrames.authenticated())
+          host.receive(serverFrames.subscribed(id, { key }))
+        }
+        expect(host.core.rowCount(id)).toBe(rows.length)
+        host.core.unsubscribe(id, host.now)
+      }
+      for (let round = 0; round < 5; round++) snapshots()
+      const before = host.core.memory.buffer.byteLength
+      for (let round = 0; round < 40; round++) snapshots()
+      expect(host.core.memory.buffer.byteLength).toBe(before)
+    },
+  )
 })

@@ -61,7 +61,7 @@ export function varint(value: number): number[] {
 }
 
 function block(text: string): number[] {
-  const bytes = Buffer.from(text)
+  const bytes = new TextEncoder().encode(text)
   return [...varint(bytes.length), ...bytes]
 }
 

@@ -10,9 +10,8 @@ export function copyOf(from: usize, length: u32): usize {
 }
 
 export function isSame(left: usize, right: usize, length: u32): bool {
-  let at: u32 = 0
-  for (; at + 8 <= length; at += 8) if (load<u64>(left + at) != load<u64>(right + at)) return false
-  for (; at < length; at++) if (load<u8>(left + at) != load<u8>(right + at)) return false
+  for (let at: u32 = 0; at < length; at++)
+    if (load<u8>(left + at) != load<u8>(right + at)) return false
   return true
 }
 
@@ -33,13 +32,6 @@ export function keep(text: Text, from: usize, length: u32): void {
 
 export function isKept(text: Text, from: usize, length: u32): bool {
   return text.length == length && isSame(text.start, from, length)
-}
-
-/** Whether these bytes are that text. */
-export function isText(pointer: usize, length: u32, text: usize): bool {
-  for (let at: u32 = 0; at < length; at++)
-    if (load<u8>(text + at) == 0 || load<u8>(pointer + at) != load<u8>(text + at)) return false
-  return load<u8>(text + length) == 0
 }
 
 export function isAmong(byte: u32, text: usize): bool {

@@ -9,7 +9,7 @@
  */
 import { ascii } from './ascii'
 import { isOneOf, keep } from './bytes'
-import { emit, Kind } from './events'
+import { emit, Kind, setMore, setText } from './events'
 import {
   fail,
   failOver,
@@ -80,7 +80,7 @@ let lastSignAt: f64 = 0
 let pongDueAt: f64 = Infinity
 let quietMs: f64 = 0
 /** The server's bound on what it takes; its default until it has told it. */
-let messageBytesMax: u64 = 1_048_576
+let messageBytesMax: u32 = 1_048_576
 
 /** A connection that held so long is a good one: the next attempts begin with short waits again. */
 const steadyMs: f64 = 5_000
@@ -126,19 +126,11 @@ export function dueAt(): f64 {
 
 export function tick(): void {
   if (step == Step.waiting && now >= stepDueAt) openSocket()
-  else if (now >= stepDueAt) {
+  else if (now >= min(stepDueAt, pongDueAt)) {
     fail(ascii('TIMEOUT'), ascii('the server did not answer'))
     hangUp(closeSilent)
-  }
-  if (step == Step.open) beat()
+  } else if (step == Step.open && pongDueAt == Infinity && now - lastSignAt >= quietMs) ping()
   if (now >= soonestDue) serveDue()
-}
-
-function beat(): void {
-  if (now >= pongDueAt) {
-    fail(ascii('TIMEOUT'), ascii('the server did not answer'))
-    hangUp(closeSilent)
-  } else if (pongDueAt == Infinity && now - lastSignAt >= quietMs) ping()
 }
 
 function ping(): void {
@@ -179,8 +171,7 @@ function openSocket(): void {
   tellState(wasConnected || attempt > 0 ? State.reconnecting : State.connecting, 0)
   const event = emit(Kind.open, 0)
   event.a = socket
-  event.text = settings.url.start
-  event.textLength = settings.url.length
+  setText(event, settings.url.start, settings.url.length)
 }
 
 /** Whether this is a socket of the past. */
@@ -320,7 +311,7 @@ export function startSubscription(request: Request): u32 {
 function sendRequest(request: Request): void {
   putRequest(request)
   if (request.set != null) request.dueAt = Infinity
-  if (<u64>sinkLength() > messageBytesMax) {
+  if (sinkLength() > messageBytesMax) {
     fail(ascii('REQUEST_TOO_LARGE'), ascii('the message is larger than the server takes'))
     endRequest(request, false)
     forgetFailure()
@@ -506,10 +497,8 @@ function takeResult(): void {
   if (isBroken() || query == null || query.set != null) return
   const event = emit(Kind.result, query.id)
   event.a = isReplayed
-  event.text = blockStart
-  event.textLength = blockLength
-  event.more = tookStart
-  event.moreLength = tookLength
+  setText(event, blockStart, blockLength)
+  setMore(event, tookStart, tookLength)
   dropRequest(query)
 }
 
@@ -532,8 +521,7 @@ function takeError(): void {
   }
   const event = emit(Kind.error, about)
   event.a = kindOf(request)
-  event.text = blockStart
-  event.textLength = blockLength
+  setText(event, blockStart, blockLength)
   dropRequest(request)
 }
 

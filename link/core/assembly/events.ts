@@ -72,6 +72,16 @@ export function emit(kind: Kind, id: u32): Event {
   return event
 }
 
+export function setText(event: Event, start: usize, length: u32): void {
+  event.text = start
+  event.textLength = length
+}
+
+export function setMore(event: Event, start: usize, length: u32): void {
+  event.more = start
+  event.moreLength = length
+}
+
 /** Room for a text of the event to come. */
 export function reserve(length: u32): usize {
   const block = allocate(length + linkBytes)

@@ -3,16 +3,14 @@ import { keep, seedHashes } from './bytes'
 import * as client from './client'
 import { clearEvents, emit, eventsCount, eventsStart, Kind } from './events'
 import { tellFailure } from './failure'
+import { input, makeInput } from './input'
 import { isList } from './json'
 import { newSet } from './live-set'
-import { grown } from './memory'
 import { subscribeTexts } from './messages'
 import { addRequest, cursorOf, dropRequest, findRequest } from './request'
 import { changeSetting, expectUser, forgetUrl, setKey, setUrl } from './settings'
 import { describe, seedRows, tellWindow } from './subscription'
 import { isGiven, lengthOf, pick, pickedLength, pickedStart } from './texts'
-
-let input: usize = 0
 
 export function abiVersion(): u32 {
   return 1
@@ -20,8 +18,7 @@ export function abiVersion(): u32 {
 
 /** Room for what the host gives next. */
 export function inputRoom(length: u32): usize {
-  input = grown(input, length)
-  return input
+  return makeInput(length)
 }
 
 export function events(): usize {

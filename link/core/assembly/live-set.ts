@@ -30,7 +30,7 @@ import {
   RowList,
   setGhost,
 } from './row-list'
-import { freeRow, ghost, hasKey, keyOf, newRow, Row, textOf } from './row'
+import { freeRow, ghost, hasKey, newRow, Row } from './row'
 import { clearSink, putByte, putBytes, sinkLength } from './sink'
 
 @unmanaged
@@ -39,6 +39,8 @@ export class LiveSet extends RowList {
   bucketCount: u32
   /** Rows have a key of their own; otherwise a row is its key, and equal rows are so many rows. */
   isKeyed: bool
+  /** Its key is its first column, as it mostly is: its text begins with that of its key. */
+  isKeyFirst: bool
   /** Rows have places that the server names. */
   isOrdered: bool
 }
@@ -57,6 +59,11 @@ export function freeSet(set: LiveSet): void {
   const rows = flatten(set)
   for (let index: u32 = 0; index < set.rows; index++) freeRow(rowAt(rows, index))
   release(rows)
+  freeShell(set)
+}
+
+/** Leaves the rows to whom they belong now. */
+function freeShell(set: LiveSet): void {
   freeList(set)
   release(set.buckets)
   release(changetype<usize>(set))
@@ -88,7 +95,13 @@ function find(set: LiveSet, hash: u32, key: usize, length: u32, isFirst: bool): 
   return first
 }
 
-export function link(set: LiveSet, row: Row): void {
+/** Puts a row that is new at the end. */
+export function append(set: LiveSet, row: Row): void {
+  link(set, row)
+  insertAt(set, set.rows, row)
+}
+
+function link(set: LiveSet, row: Row): void {
   if (set.rows >= set.bucketCount) moreBuckets(set)
   linkInto(set, row)
 }
@@ -109,7 +122,7 @@ function unlink(set: LiveSet, row: Row): void {
 function moreBuckets(set: LiveSet): void {
   const old = set.buckets
   const oldCount = set.bucketCount
-  set.bucketCount = max(oldCount * 2, 16)
+  set.bucketCount = max(oldCount * 4, 16)
   set.buckets = allocateEmpty(set.bucketCount << 2)
   for (let at: u32 = 0; at < oldCount; at++) {
     let row = load<Row | null>(old + ((<usize>at) << 2))
@@ -168,7 +181,7 @@ function insert(set: LiveSet, made: Row, at: i32): void {
   const to = at < 0 ? set.rows : rankBehind(set, at)
   link(set, made)
   insertAt(set, to, made)
-  gather(textOf(made), made.length)
+  gather(made.text, made.length)
   tell(Operation.insert, -1, to)
 }
 
@@ -185,13 +198,13 @@ function update(set: LiveSet, known: Row, made: Row, at: i32, isTold: bool): voi
   }
   freeRow(known)
   if (!isTold) return
-  gather(textOf(made), made.length)
+  gather(made.text, made.length)
   tell(Operation.update, from, to)
 }
 
 // ---- Changes of a frame
 
-/** The change that `readChange` read. */
+/** The change that `readChange` read; the key is without its closing bracket, as in rows. */
 let operation: u32 = 0
 let key: usize = 0
 let keyLength: u32 = 0
@@ -209,12 +222,12 @@ function readChange(): void {
   if (operation - 1 > 2) breakFrame()
   readList()
   key = blockStart
-  keyLength = blockLength
+  keyLength = blockLength - 1
   if (operation != Operation.remove) readList()
   row = blockStart
   rowLength = blockLength
   at = -1
-  if ((code & hasPlace) != 0) at = <i32>min<u64>(varint(), 0x7fffffff)
+  if ((code & hasPlace) != 0) at = <i32>min(varint(), 0x7fffffff)
 }
 
 export function readList(): void {
@@ -266,7 +279,7 @@ function applyChange(set: LiveSet, isOnlyMarked: bool): void {
     if (known != null) setGhost(set, known, ghost)
     return
   }
-  const made = newRow(key, keyLength, row, rowLength, hash)
+  const made = newRow(key, keyLength, row, rowLength, null)
   if (known == null) insert(set, made, at)
   else {
     unlink(set, known)
@@ -277,17 +290,14 @@ function applyChange(set: LiveSet, isOnlyMarked: bool): void {
 // ---- A whole new result
 
 /**
- * Turns the set into the rows at `rows`, which become its own, and tells the differences.
+ * Turns the set into the rows of `other`, of which nothing is left, and tells the differences.
  * `areAlike`: the old rows' keys can be compared with the new ones; `areNew`: rows are told again
  * even if their text is the same, for its columns mean something else.
  */
-export function replaceRows(
-  set: LiveSet,
-  rows: usize,
-  rowCount: u32,
-  areAlike: bool,
-  areNew: bool,
-): void {
+export function replaceRows(set: LiveSet, other: LiveSet, areAlike: bool, areNew: bool): void {
+  const rows = flatten(other)
+  const rowCount = other.rows
+  freeShell(other)
   beginTelling(set.rows + rowCount)
   const sources = allocateEmpty(rowCount << 2)
   const old = flatten(set)
@@ -304,6 +314,7 @@ export function replaceRows(
   for (let index: u32 = 0; index < rowCount; index++)
     placeRow(set, rowAt(rows, index), rowAt(sources, index), index, areNew)
   release(sources)
+  release(rows)
   endGather()
 }
 
@@ -316,7 +327,7 @@ function pairRows(set: LiveSet, rows: usize, rowCount: u32, sources: usize): voi
   // From the last, as buckets have the last first: equal rows keep their order.
   for (let index = rowCount; index-- > 0;) {
     const made = rowAt(rows, index)
-    const known = find(set, made.hash, keyOf(made), made.keyLength, false)
+    const known = find(set, made.hash, made.key, made.keyLength, false)
     if (known == null) continue
     unlink(set, known)
     known.mark |= paired
@@ -366,6 +377,6 @@ function placeRow(set: LiveSet, made: Row, known: Row | null, index: u32, areNew
     return
   }
   const moves = (known.mark & ghost) != 0
-  const isSameText = made.length == known.length && isSame(textOf(made), textOf(known), made.length)
+  const isSameText = made.length == known.length && isSame(made.text, known.text, made.length)
   update(set, known, made, moves ? <i32>index : -1, moves || areNew || !isSameText)
 }

@@ -49,13 +49,13 @@ export function byte(): u32 {
   return value
 }
 
-/** Seven bits a byte, the lowest first: 56 bits hold every count. */
-export function varint(): u64 {
+/** Seven bits a byte, the lowest first, up to 56. More than 32 are told as the most that 32 are. */
+export function varint(): u32 {
   let value: u64 = 0
   for (let shift: u64 = 0; shift < 56; shift += 7) {
     const next = <u64>byte()
     value |= (next & 0x7f) << shift
-    if (next < 0x80) return value
+    if (next < 0x80) return <u32>min<u64>(value, 0xffffffff)
   }
   breakFrame()
   return 0
@@ -63,21 +63,21 @@ export function varint(): u64 {
 
 export function id(): u32 {
   const value = varint()
-  if (value > 0xffffffff) breakFrame()
-  return broken ? 0 : <u32>value
+  if (value == 0xffffffff) breakFrame()
+  return broken ? 0 : value
 }
 
 /** How many things follow, each of them at least a byte. */
 export function count(): u32 {
   const value = varint()
   if (value > left()) breakFrame()
-  return broken ? 0 : <u32>value
+  return broken ? 0 : value
 }
 
 export function block(): void {
   const length = varint()
   if (length > left()) breakFrame()
   blockStart = at
-  blockLength = broken ? 0 : <u32>length
+  blockLength = broken ? 0 : length
   at += blockLength
 }

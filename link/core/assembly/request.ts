@@ -1,8 +1,7 @@
 /** What was asked and is not over: queries and subscriptions, in one space of ids. */
 import { keep, Text } from './bytes'
 import { freeSet, LiveSet } from './live-set'
-import { allocateEmpty, grown, release } from './memory'
-import { freeRow, Row } from './row'
+import { allocateEmpty, release } from './memory'
 
 export const enum Phase {
   /** Not sent, or sent on a connection that is gone. */
@@ -39,8 +38,7 @@ export class Request {
   /** Of that snapshot: rows cannot be compared with those there are; or mean something else. */
   isOther: bool
   areNew: bool
-  staged: usize
-  stagedCount: u32
+  staged: LiveSet | null
 }
 
 /** The word that points to the first request, as `next` points to the one after. */
@@ -119,23 +117,8 @@ export function forgetDue(): void {
   soonestDue = Infinity
 }
 
-export function stage(request: Request, row: Row): void {
-  const at = request.stagedCount << 2
-  request.staged = grown(request.staged, at + 4)
-  store<Row>(request.staged + at, row)
-  request.stagedCount += 1
-}
-
 /** Forgets the rows that are staged. */
 export function dropStaged(request: Request): void {
-  for (let index: u32 = 0; index < request.stagedCount; index++)
-    freeRow(load<Row>(request.staged + ((<usize>index) << 2)))
-  releaseStaged(request)
-}
-
-/** The rows that were staged belong to the set now. */
-export function releaseStaged(request: Request): void {
-  release(request.staged)
-  request.staged = 0
-  request.stagedCount = 0
+  if (request.staged != null) freeSet(request.staged!)
+  request.staged = null
 }

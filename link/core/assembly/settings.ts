@@ -1,6 +1,6 @@
 /** Where to connect, as whom, and how patiently. Checked here, for every language alike. */
 import { ascii } from './ascii'
-import { isAmong, isOneOf, isText, keep, Text } from './bytes'
+import { isAmong, isOneOf, keep, Text } from './bytes'
 import { fail, failOver } from './failure'
 import { clearSink, putByte, putBytes, putText, sinkLength, sinkStart } from './sink'
 
@@ -84,7 +84,7 @@ export function setKey(from: usize, length: u32): bool {
 
 /** 32 bytes in base64url: the last character has four bits of them. */
 function isKey(from: usize, length: u32): bool {
-  if (length != keyLengthWhole || !isText(from, 4, ascii('kal_'))) return false
+  if (length != keyLengthWhole || !isOneOf(from, 4, ascii('kal_'))) return false
   for (let at: u32 = 4; at < length; at++) {
     const byte = <u32>load<u8>(from + at)
     const isLetter = (byte | 0x20) - 0x61 < 26
@@ -125,17 +125,14 @@ const wrongScheme = ascii('url must begin with http://, https://, ws:// or wss:/
 /** Bytes before the first of : / @ ? and #. */
 function wordLength(from: usize, length: u32): u32 {
   let at: u32 = 0
-  for (; at < length; at++) {
-    const byte = <u32>load<u8>(from + at)
-    if (byte == colon || byte == slash || byte == 0x40 || byte == 0x3f || byte == 0x23) break
-  }
+  while (at < length && !isAmong(load<u8>(from + at), ascii(':/@?#'))) at += 1
   return at
 }
 
 /** Length of a scheme that we know and that :// follows; otherwise 0. */
 function schemeOf(from: usize, length: u32): u32 {
   const scheme = wordLength(from, length)
-  if (scheme + 3 > length || !isText(from + scheme, 3, ascii('://'))) return 0
+  if (scheme + 3 > length || !isOneOf(from + scheme, 3, ascii('://'))) return 0
   // What a host gives is ours: small letters from here on.
   for (let at: u32 = 0; at < scheme; at++) store<u8>(from + at, load<u8>(from + at) | 0x20)
   return isOneOf(from, scheme, ascii('http https ws wss')) ? scheme : 0

@@ -9,10 +9,11 @@
  * there stay as they are, and becomes differences when it is complete.
  */
 import { ascii } from './ascii'
-import { hashOf, isKept, isText, keep } from './bytes'
-import { emit, Event, Kind } from './events'
+import { copyOf, isKept, isOneOf, keep } from './bytes'
+import { emit, Event, Kind, setMore, setText } from './events'
 import { elementLength, elementStart, isList, nextElement } from './json'
 import {
+  append,
   applyChanges,
   beginGather,
   checkChanges,
@@ -20,10 +21,11 @@ import {
   differences,
   endGather,
   gather,
-  link,
+  newSet,
   readList,
   replaceRows,
 } from './live-set'
+import { enterFrame, leaveFrame } from './input'
 import { release } from './memory'
 import {
   block,
@@ -35,18 +37,9 @@ import {
   place,
   rewind,
 } from './reader'
-import {
-  columnsOf,
-  cursorOf,
-  dropStaged,
-  keyOf,
-  Phase,
-  releaseStaged,
-  Request,
-  stage,
-} from './request'
-import { flatten, insertAt } from './row-list'
-import { newRow, Row, textOf } from './row'
+import { columnsOf, cursorOf, dropStaged, keyOf, Phase, Request } from './request'
+import { flatten } from './row-list'
+import { freeRow, newRow, Row } from './row'
 import { clearSink, putByte, putBytes, sinkLength, sinkStart, tellSink } from './sink'
 
 // ---- subscribed
@@ -59,7 +52,7 @@ export function takeSubscribed(request: Request, flags: u32): void {
   const keyText = blockStart
   const keyTextLength = blockLength
   block()
-  const isEvaluated = isText(blockStart, blockLength, ascii('evaluated'))
+  const isEvaluated = isOneOf(blockStart, blockLength, ascii('evaluated'))
   if (request.phase == Phase.waiting || !isList(keyText, keyTextLength)) breakFrame()
   if (isBroken()) return
   const isResumed = (flags & 2) != 0
@@ -73,10 +66,8 @@ export function takeSubscribed(request: Request, flags: u32): void {
   const event = emit(Kind.subscribed, request.id)
   // What was ordered and resumed on the wire, that the columns are others, that it is evaluated.
   event.a = (flags & 3) | ((<u32>request.areNew) << 2) | ((<u32>isEvaluated) << 3)
-  event.text = columnsOf(request).start
-  event.textLength = columnsOf(request).length
-  event.more = keyOf(request).start
-  event.moreLength = keyOf(request).length
+  setText(event, columnsOf(request).start, columnsOf(request).length)
+  setMore(event, keyOf(request).start, keyOf(request).length)
   if (isResumed) {
     request.phase = Phase.live
     tellReady(request, true)
@@ -104,6 +95,8 @@ export function describe(
   keep(keyOf(request), key, keyLength)
   // More than the brackets of a list.
   set.isKeyed = keyLength > 2
+  // That is [0]: two and more are put together.
+  set.isKeyFirst = keyLength == 3 && load<u8>(key + 1) == 0x30
   set.isOrdered = isOrdered
 }
 
@@ -114,8 +107,7 @@ export function takeReset(request: Request): void {
   if (request.phase == Phase.waiting) breakFrame()
   if (isBroken()) return
   const event = emit(Kind.reset, request.id)
-  event.text = blockStart
-  event.textLength = blockLength
+  setText(event, blockStart, blockLength)
   beginLoading(request)
 }
 
@@ -124,38 +116,58 @@ function beginLoading(request: Request): void {
   request.phase = Phase.loading
   // With a cursor, what there is stays true to it until the new rows are complete.
   request.isReplacing = request.set!.rows != 0 || cursorOf(request).length != 0
+  if (request.isReplacing) request.staged = newSet()
 }
 
+/**
+ * Rows stay in the frame that brought them, and it becomes the list that is told: the bracket and
+ * the commas take the place of the lengths, and rows move up to them.
+ */
 export function takeRows(request: Request): void {
+  const rows = count()
   if (request.phase != Phase.loading) breakFrame()
-  for (let left = count(); left > 0 && !isBroken(); left--) {
+  if (isBroken() || rows == 0) return
+  const frame = enterFrame()
+  const list = place()
+  let to = list
+  let slot: usize = chain
+  for (let left = rows; left > 0; left--) {
     readList()
-    if (!stageRow(request, blockStart, blockLength)) breakFrame()
+    const length = blockLength
+    store<u8>(to++, 0x2c)
+    if (to != blockStart) memory.copy(to, blockStart, length)
+    if (isBroken() || !findKey(request, to, length)) {
+      breakFrame()
+      break
+    }
+    if (keyStart != to) keyStart = copyOf(keyStart, keyLength)
+    const row = newRow(keyStart, keyLength, to, length, frame)
+    store<Row>(slot, row)
+    slot = changetype<usize>(row)
+    to += length
   }
-  // What is staged of a broken frame goes with the connection.
-  if (!isBroken() && !request.isReplacing) tellWindow(request, addStaged(request), u32.MAX_VALUE)
-}
-
-/** Keeps a row for later; false if it has not got its key. */
-function stageRow(request: Request, text: usize, length: u32): bool {
-  if (!putKey(request, text, length)) return false
-  const hash = hashOf(sinkStart(), sinkLength())
-  stage(request, newRow(sinkStart(), sinkLength(), text, length, hash))
-  return true
-}
-
-/** Puts what is staged at the end of the set, and gives the index of the first of them. */
-function addStaged(request: Request): u32 {
-  const set = request.set!
+  store<Row | null>(slot, null)
+  const set = request.isReplacing ? request.staged! : request.set!
   const first = set.rows
-  for (let index: u32 = 0; index < request.stagedCount; index++) {
-    const row = load<Row>(request.staged + ((<usize>index) << 2))
-    link(set, row)
-    insertAt(set, set.rows, row)
+  let row = load<Row | null>(chain)
+  while (row != null) {
+    const next = row.next
+    if (isBroken()) freeRow(row)
+    else append(set, row)
+    row = next
   }
-  releaseStaged(request)
-  return first
+  leaveFrame(frame)
+  if (isBroken() || request.isReplacing) return
+  store<u8>(list, 0x5b)
+  store<u8>(to, 0x5d)
+  const event = emit(Kind.rows, request.id)
+  event.a = first
+  event.b = rows
+  setText(event, list, <u32>(to + 1 - list))
 }
+
+/** Points to the first row that is read, as `next` of each points to the one after. */
+const chain = memory.data(4)
 
 export function takeReady(request: Request): void {
   block()
@@ -164,8 +176,8 @@ export function takeReady(request: Request): void {
   request.phase = Phase.live
   keep(cursorOf(request), blockStart, blockLength)
   if (request.isReplacing) {
-    replaceRows(request.set!, request.staged, request.stagedCount, !request.isOther, request.areNew)
-    releaseStaged(request)
+    replaceRows(request.set!, request.staged!, !request.isOther, request.areNew)
+    request.staged = null
     tellChanges(request)
   }
   request.isReplacing = false
@@ -205,24 +217,32 @@ export function takeChanges(request: Request): void {
 function tellChanges(request: Request): void {
   const event = emit(Kind.changes, request.id)
   event.a = differenceCount
-  event.more = differences
-  event.moreLength = differenceCount * 12
+  setMore(event, differences, differenceCount * 12)
   tellSink(event)
   tellCursor(request, event)
 }
 
 // ---- Rows
 
+/** The key that `findKey` found: bytes of the row, or in the sink. */
+let keyStart: usize = 0
+let keyLength: u32 = 0
+
 /**
- * Puts the key of a row into the sink, as `changes` write it: the elements that the list of column
- * numbers names, or all. False: the row has not got them.
+ * Finds the key of a row as `changes` write it but for the closing bracket: the elements that the
+ * list of column numbers names, or all. False: the row has not got them.
  */
-function putKey(request: Request, text: usize, length: u32): bool {
-  clearSink()
-  if (!request.set!.isKeyed) {
-    putBytes(text, length)
-    return true
+function findKey(request: Request, text: usize, length: u32): bool {
+  const set = request.set!
+  keyStart = text
+  keyLength = length - 1
+  if (!set.isKeyed) return true
+  if (set.isKeyFirst) {
+    const end = nextElement(text, text + length)
+    keyLength = <u32>(end - text)
+    return end != 0
   }
+  clearSink()
   let at = keyOf(request).start
   do {
     // The bracket, or the comma before the next one.
@@ -232,7 +252,8 @@ function putKey(request: Request, text: usize, length: u32): bool {
     if (!findColumn(text, length, column)) return false
     putBytes(elementStart, elementLength)
   } while (load<u8>(at) == 0x2c)
-  putByte(0x5d)
+  keyStart = sinkStart()
+  keyLength = sinkLength()
   return true
 }
 
@@ -246,13 +267,14 @@ function findColumn(text: usize, length: u32, column: u32): bool {
 /** Fills the set with rows that the host has kept, a JSON list; false if they are none. */
 export function seedRows(request: Request, text: usize, length: u32): bool {
   const end = text + length
-  let areRows = isList(text, length)
-  for (let at = nextElement(text, end); at != 0 && areRows; at = nextElement(at, end)) {
+  if (!isList(text, length)) return false
+  for (let at = nextElement(text, end); at != 0; at = nextElement(at, end)) {
     const row = elementStart
-    areRows = isList(row, elementLength) && stageRow(request, row, elementLength)
+    const rowLength = elementLength
+    if (!isList(row, rowLength) || !findKey(request, row, rowLength)) return false
+    append(request.set!, newRow(keyStart, keyLength, row, rowLength, null))
   }
-  addStaged(request)
-  return areRows
+  return true
 }
 
 /** Tells rows of the set from `first` on. */
@@ -264,7 +286,7 @@ export function tellWindow(request: Request, first: u32, rowsMax: u32): void {
   beginGather()
   for (let index = from; index < from + count; index++) {
     const row = load<Row>(rows + ((<usize>index) << 2))
-    gather(textOf(row), row.length)
+    gather(row.text, row.length)
   }
   endGather()
   release(rows)

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createServer, type ServerResponse } from 'node:http'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { repositoryRoot } from '../repository-root.js'
 
 export interface Site extends AsyncDisposable {
   /** `http://127.0.0.1:…`: what `cors.allowed_origins` has to name. */
@@ -12,7 +13,7 @@ export interface Site extends AsyncDisposable {
 }
 
 export interface PageOptions {
-  /** A file of tests/browser/pages, without its ending. */
+  /** Where its script is in the repository. */
   readonly module: string
   readonly title: string
   /** The page's Content-Security-Policy. */
@@ -21,10 +22,10 @@ export interface PageOptions {
   readonly before?: string
 }
 
-const root = fileURLToPath(new URL('../../../', import.meta.url))
+const root = fileURLToPath(repositoryRoot)
 
 /** What pages may load. */
-const served = /^\/(?:link|tests\/browser\/pages|dist\/bench)\/[\w/.-]+$/u
+const served = /^\/(?:link|tests\/browser\/pages|dist\/(?:bench|tests))\/[\w/.-]+$/u
 
 const types: Readonly<Record<string, string>> = {
   '.js': 'text/javascript',
@@ -55,6 +56,9 @@ export async function openSite(): Promise<Site> {
 
 function sendPage(response: ServerResponse, { module, title, policy, before }: PageOptions): void {
   response.setHeader('content-type', 'text/html; charset=utf-8')
+  // Pages that nothing else can look into have a finer clock.
+  response.setHeader('cross-origin-opener-policy', 'same-origin')
+  response.setHeader('cross-origin-embedder-policy', 'require-corp')
   if (policy !== undefined) response.setHeader('content-security-policy', policy)
   response.end(`<!doctype html>
     <title>${title}</title>
@@ -63,7 +67,7 @@ function sendPage(response: ServerResponse, { module, title, policy, before }: P
     <ol id="log"></ol>
     <footer></footer>
     ${before === undefined ? '' : `<script>${before}</script>`}
-    <script type="module" src="/tests/browser/pages/${module}.js"></script>`)
+    <script type="module" src="/${module}"></script>`)
 }
 
 function sendFile(response: ServerResponse, path: string): void {
