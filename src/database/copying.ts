@@ -190,7 +190,8 @@ async function inSession(
     if (first !== undefined) return { results: first, replayed: true }
     runner.enter(session, { reuse: false })
     await runner.runText('BEGIN', identity)
-    for (const [index, setting] of task.settings.entries()) await runner.run(setting, index)
+    for (const [index, setting] of task.settings.entries())
+      await atStatement(index, () => runner.run(setting))
     const results = [await copyLogged({ log }, task, runner, data)]
     if (key !== undefined)
       await keepOutcome(system, key, { results, bytesMax: settings.idempotencyBytesMax })
@@ -207,6 +208,15 @@ function outcomeKeyOf({ caller, request }: CopyTask, digest: string): OutcomeKey
   return { userId: caller.userId, key: idempotencyKey, digest: requestDigest(request, digest) }
 }
 
+/** Errors say which statement of the request they are of. */
+async function atStatement<T>(index: number, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    throw error instanceof DbError ? error.with({ statement: index }) : error
+  }
+}
+
 async function copyLogged(
   { log }: Pick<CopyRooms, 'log'>,
   { copy, settings }: CopyTask,
@@ -215,7 +225,7 @@ async function copyLogged(
 ): Promise<StatementOutcome> {
   const startedAt = performance.now()
   try {
-    const rowCount = await runner.copy(copy, stream, settings.length)
+    const rowCount = await atStatement(settings.length, () => runner.copy(copy, stream))
     log.succeeded(copy, 'COPY', performance.now() - startedAt)
     return { command: 'COPY', columns: [], frames: rowFrames([]), rowCount }
   } catch (error) {

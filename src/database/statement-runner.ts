@@ -126,17 +126,11 @@ export class StatementRunner {
     }
   }
 
-  /** Runs COPY … FROM STDIN or TO STDOUT with its data; the rows that it copied. `index` as in `run`. */
-  async copy(statement: SqlStatement, stream: CopyStream, index: number): Promise<number> {
-    try {
-      const rewriting = await this.#compose(statement)
-      if (!this.#rowSecurityMayBeOff) return await this.#copyComposed(statement, rewriting, stream)
-      return await this.#runPastRowSecurity(statement, (as) =>
-        this.#copyComposed(as, rewriting, stream),
-      )
-    } catch (error) {
-      throw error instanceof DbError ? error.with({ statement: index }) : error
-    }
+  /** Runs COPY … FROM STDIN or TO STDOUT with its data; the rows that it copied. */
+  async copy(statement: SqlStatement, stream: CopyStream): Promise<number> {
+    const rewriting = await this.#compose(statement)
+    if (!this.#rowSecurityMayBeOff) return this.#copyComposed(statement, rewriting, stream)
+    return this.#runPastRowSecurity(statement, (as) => this.#copyComposed(as, rewriting, stream))
   }
 
   /** Runs text of our own as the caller: BEGIN, COMMIT, FETCH. */
