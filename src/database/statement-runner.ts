@@ -243,9 +243,10 @@ export class StatementRunner {
 
   async #copyComposed(
     { plan, identity }: SqlStatement,
-    { composed, stage }: Rewriting,
+    { composed, stage, refusal }: Rewriting,
     stream: CopyStream,
   ): Promise<number> {
+    if (refusal !== undefined) throw await this.#refusalOf(refusal, composed, identity)
     // Row security does not hold for who sees everything: PostgreSQL copies by itself.
     const isStaged = identity.roleOid !== this.#rooms.everythingRoleOid
     const staged = isStaged ? stage?.() : undefined
