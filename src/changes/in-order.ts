@@ -3,7 +3,7 @@
  * another order than it was done in; only the last entry of a key is sure to tell its state. Here
  * such entries become one: from what the row was before to what it is after.
  */
-import { Change } from './change.js'
+import type { Change } from './change.js'
 
 /** Names the row of a change; undefined for what is to be left as it is. */
 export type KeyOf = (change: Change) => string | undefined

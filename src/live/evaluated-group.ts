@@ -32,14 +32,29 @@ export interface EvaluatedGroupOptions {
   readonly evaluate: (group: EvaluatedGroup) => void
 }
 
+interface CountedRows {
+  readonly rows: Uint8Array
+  readonly count: number
+}
+
+/** Encoded; `grows`: rows that there are more of. */
+interface Difference {
+  readonly changes: Uint8Array
+  readonly count: number
+  readonly grows: number
+}
+
+const growth: Readonly<Record<EncodedChange['kind'], number>> = { i: 1, u: 0, d: -1 }
+
 export class EvaluatedGroup implements Evaluated {
   readonly mode = 'evaluated'
   readonly key: string
   readonly query: LiveQuery
   readonly #options: EvaluatedGroupOptions
-  /** True once it has all rows that the group has. */
-  readonly #receivers = new Map<LiveWatch, boolean>()
+  /** The rows that a receiver was brought to; undefined until it has any. */
+  readonly #receivers = new Map<LiveWatch, Uint8Array | undefined>()
   #rows: Uint8Array = noRows
+  #rowCount = 0
   #shape: ResultShape | undefined
   /** All up to here is in the rows. */
   #position: Sequence | undefined
@@ -99,7 +114,7 @@ export class EvaluatedGroup implements Evaluated {
 
   /** Brings a receiver to where the group is. Errors: any of the query's. */
   async add(watch: LiveWatch, reset: ResetReason | undefined): Promise<void> {
-    this.#receivers.set(watch, false)
+    this.#receivers.set(watch, undefined)
     if (this.#position === undefined) {
       this.#firstRows ??= promiseWithResolvers()
       this.#options.evaluate(this)
@@ -116,14 +131,16 @@ export class EvaluatedGroup implements Evaluated {
   async evaluated(result: RawResult, position: Sequence): Promise<void> {
     const rows = copyRows(result.frames)
     const shape = await this.#shapeOf(result)
-    const before = this.#rows
+    const before = { rows: this.#rows, count: this.#rowCount }
     const isFirst = this.#position === undefined
     const isOther = this.#shape !== undefined && this.#shape !== shape
+    if (this.#position !== undefined && this.#position > position) this.#fault('duplicate')
     this.#position = position
     this.#shape = shape
     if (isOther) this.#resetAll(rows)
-    else if (!isFirst) this.#tell(before, rows)
+    else if (!isFirst) this.#tell(before, { rows, count: result.rowCount })
     this.#rows = rows
+    this.#rowCount = result.rowCount
     this.#firstRows?.resolve()
     this.#firstRows = undefined
   }
@@ -158,7 +175,7 @@ export class EvaluatedGroup implements Evaluated {
       rows = this.#rows
       this.#send(watch, told)
     }
-    if (this.#receivers.has(watch)) this.#receivers.set(watch, true)
+    if (this.#receivers.has(watch)) this.#receivers.set(watch, rows)
   }
 
   #describe(watch: LiveWatch, shape: ResultShape, reset: ResetReason | undefined): void {
@@ -180,12 +197,28 @@ export class EvaluatedGroup implements Evaluated {
     }
   }
 
-  #tell(before: Uint8Array, after: Uint8Array): void {
-    const told = this.#difference(before, after)
-    for (const [watch, isLoaded] of this.#receivers) if (isLoaded) this.#send(watch, told)
+  #tell(before: CountedRows, after: CountedRows): void {
+    const told = this.#difference(before.rows, after.rows)
+    this.#audit(told, after.count - before.count)
+    for (const [watch, rows] of this.#receivers) {
+      if (rows === undefined) continue
+      // The auditor: a difference is told to who has the rows that it is a difference to.
+      if (rows !== before.rows) this.#fault('gap')
+      this.#receivers.set(watch, after.rows)
+      this.#send(watch, told)
+    }
   }
 
-  #difference(before: Uint8Array, after: Uint8Array): { changes: Uint8Array; count: number } {
+  /** As many rows more or less are told as PostgreSQL counted. */
+  #audit({ grows }: Difference, counted: number): void {
+    if (grows !== counted) this.#fault(grows > counted ? 'duplicate' : 'gap')
+  }
+
+  #fault(kind: 'gap' | 'duplicate'): void {
+    this.#options.rooms.metrics.liveFault(kind)
+  }
+
+  #difference(before: Uint8Array, after: Uint8Array): Difference {
     const shape = this.#shape
     assert(shape !== undefined, 'the shape is known')
     const { key } = shape
@@ -200,23 +233,24 @@ export class EvaluatedGroup implements Evaluated {
       return { kind, key: row, row, at: change.at }
     })
     const { length: count } = changes
-    return { changes: count === 0 ? noRows : encodeChanges(shape, changes), count }
+    const grows = changes.reduce((sum, { kind }) => sum + growth[kind], 0)
+    return { changes: count === 0 ? noRows : encodeChanges(shape, changes), count, grows }
   }
 
-  #send(watch: LiveWatch, told: { readonly changes: Uint8Array; readonly count: number }): void {
+  #send(watch: LiveWatch, { changes, count }: Difference): void {
     const { rooms } = this.#options
     const position = this.#position
-    if (told.count === 0 || position === undefined) return
-    rooms.metrics.liveDelivered(told.count)
-    watch.deliver({ kind: 'changes', ...told, cursor: rooms.cursor(position) })
+    if (count === 0 || position === undefined) return
+    rooms.metrics.liveDelivered(count)
+    watch.deliver({ kind: 'changes', changes, count, cursor: rooms.cursor(position) })
   }
 
   /** The columns are other ones: differences to the rows before would mean nothing. */
   #resetAll(rows: Uint8Array): void {
     this.#rows = rows
-    for (const [watch, isLoaded] of this.#receivers) {
-      if (!isLoaded) continue
-      this.#receivers.set(watch, false)
+    for (const [watch, known] of this.#receivers) {
+      if (known === undefined) continue
+      this.#receivers.set(watch, undefined)
       this.#load(watch, 'SCHEMA_CHANGED').catch((cause: unknown) => watch.end(cause))
     }
   }

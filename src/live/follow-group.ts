@@ -123,7 +123,7 @@ export class FollowGroup {
       return
     }
     this.#waiting.push({ changes, position })
-    this.#options.rooms.held.changes += changes.length
+    this.#options.rooms.held.add(changes.length)
     if (!this.#isAsking) void this.#askAll()
   }
 
@@ -148,7 +148,7 @@ export class FollowGroup {
 
   #dropWaiting(): void {
     for (const { changes } of this.#waiting.splice(0))
-      this.#options.rooms.held.changes -= changes.length
+      this.#options.rooms.held.remove(changes.length)
   }
 
   /** What the query runs as. */
@@ -327,7 +327,7 @@ export class FollowGroup {
         const judge = await this.#ask(next.changes)
         if (this.#waiting[0] !== next) continue
         this.#waiting.shift()
-        this.#options.rooms.held.changes -= next.changes.length
+        this.#options.rooms.held.remove(next.changes.length)
         this.#tell(judged(next.changes, judge), next.position)
       } catch (cause) {
         if (isPassing(cause)) {

@@ -25,6 +25,7 @@ import { bindQuery, type BoundQuery } from './bind-query.js'
 import { EvaluatedGroup } from './evaluated-group.js'
 import { Evaluations } from './evaluations.js'
 import { FollowGroup } from './follow-group.js'
+import { HeldChanges } from './held-changes.js'
 import { keyOfRows } from './follow-plan.js'
 import type { ResetReason, WatchReceiver } from './live-event.js'
 import { imageQuery, type LiveQuery } from './live-query.js'
@@ -112,7 +113,7 @@ export class LiveQueries {
     this.#options = options
     this.#rooms = {
       ...options,
-      held: { changes: 0 },
+      held: new HeldChanges({ max: options.settings.heldChangesMax, pause: options.pause }),
       cursor: (sequence) => formatCursor({ incarnation: this.#state?.incarnation ?? '', sequence }),
     }
     this.#evaluations = new Evaluations(this.#rooms)
@@ -126,7 +127,7 @@ export class LiveQueries {
       watches: this.#watches.size,
       groups: this.#groups.size,
       keptBytes,
-      heldChanges: this.#rooms.held.changes,
+      heldChanges: this.#rooms.held.count,
       due: this.#evaluations.due,
     }
   }
@@ -397,7 +398,7 @@ export class LiveQueries {
     const readAfter = async (position: Sequence): Promise<ChangeBatch> => {
       // What was read before is dealt with first: so the log waits, and not memory.
       await this.#handling
-      await this.#roomForMore()
+      await this.#rooms.held.room()
       return log.readAfter(position)
     }
     this.#feed = changeFeed({ from: this.#position, readAfter, commits }).subscribe({
@@ -416,11 +417,6 @@ export class LiveQueries {
     this.#queries.clear()
     this.#keys.clear()
     this.#open = noTransaction
-  }
-
-  async #roomForMore(): Promise<void> {
-    const { heldChangesMax } = this.#options.settings
-    while (this.#rooms.held.changes > heldChangesMax) await this.#options.pause(1)
   }
 
   /** Reads on from where it was, once the engine is there again. */

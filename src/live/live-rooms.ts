@@ -1,5 +1,6 @@
 import type { ChangeLog } from '../changes/change-log.js'
 import type { Sequence } from '../changes/sequence.js'
+import type { HeldChanges } from './held-changes.js'
 import type { LiveRunner } from './live-request.js'
 
 export interface LiveSettings {
@@ -33,7 +34,7 @@ export interface LiveRooms {
   readonly settings: LiveSettings
   readonly metrics: LiveMetrics
   /** Changes of all groups that wait to be judged. */
-  readonly held: { changes: number }
+  readonly held: HeldChanges
   /** A place in the log as receivers name it. */
   readonly cursor: (sequence: Sequence) => string
   /** Resolves after so many ms. */

@@ -62,9 +62,20 @@ test(
         subjects.splice(random.below(subjects.length), 1)[0]?.receiver.close()
     }
     for (const { receiver } of subjects) receiver.close()
+    expect(await faults()).toEqual(['0', '0'])
     expect(ran.well).toBeGreaterThan(ran.badly)
   },
 )
+
+/** What the auditor of deliveries has found: gaps and duplicates. */
+async function faults(): Promise<readonly (string | undefined)[]> {
+  const text = await (await fetch(`${server.url}/metrics`)).text()
+  return ['gap', 'duplicate'].map(
+    (kind) =>
+      new RegExp(`^kalamdb_live_faults_total\\{kind="${kind}"\\} (\\d+)$`, 'm').exec(text)?.[1] ??
+      '0',
+  )
+}
 
 async function newSubject(random: Random): Promise<Subject> {
   const query = generateQuery(random)

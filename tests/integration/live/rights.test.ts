@@ -87,6 +87,39 @@ describe('D8: rows of others', () => {
     rows.close()
   })
 
+  test('a service that watches as a user gets theirs, and no longer than they could', async () => {
+    const service = await live.caller('notifier', 'service')
+    const watched = await live.caller('watched')
+    await live.run(watched, `insert into app.own values (600, 'hers', 600)`)
+    await live.run(bob, `insert into app.own values (600, 'his', 600)`)
+    const followed = await live.watch(
+      service,
+      `execute as 'watched' (select id, secret from app.own where n >= 600)`,
+    )
+    const counted = await live.watch(
+      service,
+      `execute as 'watched' (select count(*), max(secret) from app.own where n >= 600)`,
+    )
+    const own = await live.watch(service, 'select id, secret from app.own')
+    expect([followed.mode, counted.mode]).toEqual(['follow', 'evaluated'])
+    expect([followed.rows, counted.rows, own.rows]).toEqual([[[600, 'hers']], [['1', 'hers']], []])
+    await live.run(
+      bob,
+      `insert into app.own values (601, 'his', 601); delete from app.own where id = 600`,
+    )
+    await live.run(watched, `insert into app.own values (602, 'hers too', 602)`)
+    await followed.until('602', () => followed.changes.length > 0)
+    await counted.until('2', () => counted.rows[0]?.[0] === '2')
+    expect(followed.changes).toEqual([['i', [602], [602, 'hers too']]])
+    expect(counted.rows).toEqual([['2', 'hers too']])
+    expect(own.changes).toEqual([])
+    await live.run(root, `alter user 'watched' role service`)
+    await followed.until('ended', () => followed.ended !== undefined)
+    await counted.until('ended', () => counted.ended !== undefined)
+    expect([followed.ended?.code, counted.ended?.code]).toEqual(['FORBIDDEN', 'FORBIDDEN'])
+    own.close()
+  })
+
   test('a function that nobody names asks who the caller is', async () => {
     await live.run(
       root,

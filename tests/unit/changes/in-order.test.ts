@@ -76,7 +76,7 @@ describe('changes of a batch', () => {
         const [last, ...others] = [...steps].reverse()
         fc.pre(last !== undefined)
         const shuffled = others
-          .map((step) => ({ step, place: order.next().value }))
+          .map((step) => ({ step, place: Number(order.next().value) }))
           .sort((one, other) => one.place - other.place)
         const log = changesOf([...shuffled.map(({ step }) => step), last])
         const { changes } = inOrder(log, keyOf)

@@ -4,6 +4,7 @@ import { sequenceOf, type Sequence } from '#src/changes/sequence.js'
 import type { RawResult } from '#src/engine/statement.js'
 import { DbError } from '#src/errors.js'
 import { Evaluations, type Evaluated } from '#src/live/evaluations.js'
+import { HeldChanges } from '#src/live/held-changes.js'
 import type { LiveRooms } from '#src/live/live-rooms.js'
 
 const result: RawResult = {
@@ -82,7 +83,7 @@ function testRooms(
       liveDelivered: () => undefined,
       liveFault: () => undefined,
     },
-    held: { changes: 0 },
+    held: new HeldChanges({ max: 1, pause: () => Promise.resolve() }),
     cursor: String,
     pause: async (ms) => {
       await new Promise((resolve) => setImmediate(resolve))
