@@ -52,6 +52,7 @@ async function group() {
     ...{ single: undefined, singleRelation: undefined, meaning: '', usesMade: false },
   }
   const query = {
+    number: 1,
     key: 'q',
     bound,
     mode: 'evaluated',
