@@ -88,7 +88,7 @@ const schema: readonly string[] = [
 const catalogProbes = `
   SELECT format('SELECT %s', (SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum)
       FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-        AND a.attname !~ 'frozenxid|minmxid' AND has_column_privilege('kalam_user', c.oid, a.attnum, 'select')))
+        AND has_column_privilege('kalam_user', c.oid, a.attnum, 'select')))
       || format(' FROM %s x ORDER BY 1', c.oid::regclass) AS probe
     FROM pg_class c
    WHERE c.relkind IN ('r', 'v') AND c.relnamespace IN ('pg_catalog'::regnamespace,

@@ -10,6 +10,7 @@ import { Control } from './control.js'
 import { realDisk, type Disk } from './disk.js'
 import type { Backend } from './backend.js'
 import { Checkpointer } from './checkpointer.js'
+import { claimTempSchema } from './claim-temp-schema.js'
 import {
   unitHeadAt,
   unitHeadFields,
@@ -60,6 +61,7 @@ async function serve(): Promise<void> {
     close: (fd) => fs.closeSync(fd),
   })
   const backend = await openBackend(disk, walSync)
+  claimTempSchema(backend)
   control.memoryBytes = backend.memoryBytes
   const scheduler = new Scheduler({
     backend,

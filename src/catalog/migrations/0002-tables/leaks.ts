@@ -26,15 +26,21 @@ grant execute on function pg_catalog.pg_current_xact_id(), pg_catalog.set_config
 grant execute on function pg_catalog.pg_relation_size(regclass), pg_catalog.pg_relation_size(regclass, text)
   to kalam_sys;
 
-revoke select on pg_catalog.pg_class from public;
-grant select on pg_catalog.pg_class to kalam_admin;
+${hide('pg_class', 'reltuples,relpages,relallvisible,relallfrozen,relfrozenxid,relminmxid')}
+${hide('pg_database', 'datfrozenxid,datminmxid')}
+`
+}
+
+/** Leaves columns of a catalog to admins. */
+function hide(catalog: string, columns: string): string {
+  return `
+revoke select on pg_catalog.${catalog} from public;
+grant select on pg_catalog.${catalog} to kalam_admin;
 execute (
-  select format('grant select (%s) on pg_catalog.pg_class to public',
+  select format('grant select (%s) on pg_catalog.${catalog} to public',
            string_agg(quote_ident(a.attname), ', ' order by a.attnum))
     from pg_catalog.pg_attribute a
-   where a.attrelid = 'pg_catalog.pg_class'::regclass and a.attname <> all (
-     '{reltuples,relpages,relallvisible,relallfrozen,relfrozenxid,relminmxid}'));
-`
+   where a.attrelid = 'pg_catalog.${catalog}'::regclass and a.attname <> all ('{${columns}}'));`
 }
 
 /** Counters, sizes, positions in the write-ahead log, transaction numbers, versions of rows. */
