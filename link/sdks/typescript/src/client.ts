@@ -121,6 +121,8 @@ const statuses = ['idle', 'connecting', 'connected', 'reconnecting', 'closed'] a
 const requestMsUsual = 30_000
 
 export class KalamClient<S extends Schema = AnySchema> implements Disposable {
+  /** Vue makes no proxy of it, which private fields would not go through. */
+  readonly __v_skip = true
   readonly connection: ConnectionStates
   readonly #connection: Connection
   readonly #options: ClientOptions

@@ -75,6 +75,8 @@ const cacheAfterMs = 250
 const waitingEventsMax = 1_000
 
 export class LiveQuery<Row> implements Stream<readonly Row[]>, Disposable {
+  /** Vue makes no proxy of it, which private fields would not go through. */
+  readonly __v_skip = true
   /** Where the changed rows are, for lists that are not to be drawn anew. */
   readonly events: Stream<LiveEvent<Row>>
   readonly #events: Channel<LiveEvent<Row>>

@@ -1,6 +1,6 @@
 /** Pinia: a store of live rows, and the client in every store. */
 import { defineStore, type PiniaPlugin } from 'pinia'
-import { effectScope } from 'vue'
+import { effectScope, markRaw } from 'vue'
 import type { KalamClient } from './client.js'
 import type { AnySchema, Schema } from './schema.js'
 import { useLive, useKalam, type LiveRefs, type OpenLive } from './vue.js'
@@ -35,5 +35,5 @@ export function defineLiveStore<
 
 /** `pinia.use(kalamPinia(client))`: `store.$kalam` in every store. */
 export function kalamPinia<S extends Schema>(client: KalamClient<S>): PiniaPlugin {
-  return () => ({ $kalam: client })
+  return () => ({ $kalam: markRaw(client) })
 }
