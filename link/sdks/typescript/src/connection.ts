@@ -105,7 +105,8 @@ export class Connection {
   #state = 0
   #socket: SocketLike | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
-  #timerAt = Infinity
+  /** When the timer is due; in the past: there is none. */
+  #timerAt = -Infinity
   #isActing = false
   /** Somebody wants a connection. */
   #isWanted = false
@@ -385,18 +386,20 @@ export class Connection {
     this.#do((core, exports, now) => exports.receive(socket, core.give(left), now))
   }
 
-  /** Sets the timer for when the core is due. One that is earlier does no harm. */
+  /** Sets the timer for when the core is due. One that is earlier does no harm, unless it has slept. */
   #plan(dueAt: number): void {
-    if (this.#timer !== undefined && this.#timerAt <= dueAt && dueAt < Infinity) return
+    const now = this.#options.clock()
+    if (now < this.#timerAt && this.#timerAt <= dueAt && dueAt < Infinity) return
     clearTimeout(this.#timer)
-    this.#timer = undefined
     this.#timerAt = dueAt
     if (dueAt === Infinity) return
-    const waitMs = Math.min(Math.max(0, dueAt - this.#options.clock()), timerMsMax)
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      this.#do((_core, exports, now) => exports.tick(now))
-    }, waitMs)
+    this.#timer = setTimeout(
+      () => {
+        this.#timerAt = -Infinity
+        this.#do((_core, exports, at) => exports.tick(at))
+      },
+      Math.min(Math.max(0, dueAt - now), timerMsMax),
+    )
   }
 
   // ---- When the core fails
