@@ -1,5 +1,6 @@
 /** E2, E3: places where WebAssembly or WebSocket are missing, late or forbidden, each in its own process. */
 import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -28,6 +29,19 @@ async function run(place: string, entry: string, script: string): Promise<string
   const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 30_000 })
   return stdout.trim()
 }
+
+test('the first block of the README runs as it stands', async () => {
+  const page = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+  const [, block = ''] = /```ts\n(.*?)```/su.exec(page) ?? []
+  const place = `const [url, apiKey] = process.argv.slice(-2)
+    process.env.KALAM_API_KEY = apiKey`
+  const script = block
+    .replace("import { createClient } from 'kalam-link'", '')
+    .replace("'http://127.0.0.1:2900'", 'url')
+  const text = await run(place, node, `${script}\nkalam.close()`)
+  expect(text).toContain('buy milk')
+  expect(text).toContain('true')
+})
 
 const create = `
   const [url, apiKey] = process.argv.slice(-2)
