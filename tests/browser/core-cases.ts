@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { coreFolder } from '../link/core-host.js'
 import type { BrowserWorld } from './browser-world.js'
+import { refuseAtOnce, strictPolicy } from './pages.js'
 
 const corePage = 'tests/browser/pages/core.js'
 const vectors = readdirSync(join(coreFolder, 'vectors')).filter((name) => name.endsWith('.json'))
@@ -54,14 +55,18 @@ export function coreCases(world: () => BrowserWorld): void {
 
     test('a policy that forbids it is named', async () => {
       const { open, call, keepPicture } = world()
-      await open({ module: corePage, title: 'A policy without wasm-unsafe-eval', policy: strict })
+      await open({
+        module: corePage,
+        title: 'A policy without wasm-unsafe-eval',
+        policy: strictPolicy,
+      })
       expect(await call('failure')).toContain("has to allow 'wasm-unsafe-eval'")
       await keepPicture('blocked')
     })
 
     test("'wasm-unsafe-eval' is all that a strict policy needs", async () => {
       const { open, call } = world()
-      const policy = `${strict} 'wasm-unsafe-eval'`
+      const policy = `${strictPolicy} 'wasm-unsafe-eval'`
       await open({ module: corePage, title: 'A policy with wasm-unsafe-eval', policy })
       expect(await call('failure')).toBeNull()
     })
@@ -73,18 +78,3 @@ export function coreCases(world: () => BrowserWorld): void {
     })
   })
 }
-
-const strict = "default-src 'none'; connect-src *; img-src data:; script-src 'self'"
-
-/** Chromium before 115 took no module over 4 KB on a page's main thread; today's bound is 8 MB. */
-const refuseAtOnce = `
-  for (const name of ['Module', 'Instance']) {
-    const whole = WebAssembly[name]
-    WebAssembly[name] = new Proxy(whole, {
-      construct(_, [first, ...rest]) {
-        if (first instanceof ArrayBuffer || ArrayBuffer.isView(first))
-          throw new RangeError('WebAssembly.Compile is disallowed on the main thread')
-        return new whole(first, ...rest)
-      },
-    })
-  }`

@@ -1,4 +1,5 @@
 import { coreCases } from './core-cases.js'
 import { describeBrowser } from './describe-browser.js'
+import { sdkCases } from './sdk-cases.js'
 
-describeBrowser('webkit', [coreCases])
+describeBrowser('webkit', [coreCases, sdkCases({ isWhole: false })])

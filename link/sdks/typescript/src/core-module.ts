@@ -14,11 +14,13 @@ export function compileCore(
   if (typeof WebAssembly !== 'object')
     throw errorOf('WASM_UNSUPPORTED', 'there is no WebAssembly here, which kalam-link needs')
   const given = source()
-  if (given instanceof WebAssembly.Module) return given
   try {
-    return new WebAssembly.Module(given)
+    const module = given instanceof WebAssembly.Module ? given : new WebAssembly.Module(given)
+    // WebKit compiles where a policy blocks, and refuses the instance.
+    new WebAssembly.Instance(module, {})
+    return module
   } catch (cause) {
-    if (!(cause instanceof RangeError)) throw blocked(cause)
+    if (given instanceof WebAssembly.Module || !(cause instanceof RangeError)) throw blocked(cause)
     return WebAssembly.compile(given).catch((later: unknown) => {
       throw blocked(later)
     })
