@@ -1,7 +1,7 @@
 /**
  * COPY for doors that carry its data in a request. In: all of the data comes to the spool, then
  * the engine reads it. Out: the engine writes to the spool, and the reader takes it from there. The
- * engine is held for as long as it works, never for as long as a caller is slow (ADR 0013).
+ * engine is held for as long as it works, never for as long as a caller is slow (ADR 0015).
  */
 import { createHash } from 'node:crypto'
 import type { CopyTraits } from '../dialect/plan.js'
