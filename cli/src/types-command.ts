@@ -22,18 +22,18 @@ export async function runTypes(
     return exitOf({ status })
   }
   const [columns, types, views] = reply.results
+  // The columns that `catalogSql` names.
   const catalog: Catalog = {
-    columns: rowsOf<CatalogColumn>(columns),
-    types: rowsOf<CatalogType>(types),
-    views: new Set(rowsOf<{ readonly name: string }>(views).map(({ name }) => name)),
+    columns: rowsOf(columns) as readonly CatalogColumn[],
+    types: rowsOf(types) as readonly CatalogType[],
+    views: new Set((rowsOf(views) as readonly { readonly name: string }[]).map(({ name }) => name)),
   }
   stdout.write(schemaTypes(catalog, url))
   return 'ok'
 }
 
-/** Of the columns that `catalogSql` names. */
-function rowsOf<Row>(result: StatementResult | undefined): readonly Row[] {
-  return (result?.rows ?? []).map((row) => JSON.parse(row) as Row)
+function rowsOf(result: StatementResult | undefined): readonly unknown[] {
+  return (result?.rows ?? []).map((row): unknown => JSON.parse(row))
 }
 
 function catalogSql(namespace: string | undefined): string {

@@ -70,8 +70,8 @@ function play(core: Core, { call, at, texts, frame, text, arguments: numbers = [
 }
 
 /** Whether there was ever a connection: a client outlives cores, and keeps that itself. */
-function withoutD({ d: _d, ...rest }: Readonly<Record<string, unknown>>) {
-  return rest
+function withoutD(event: Readonly<Record<string, unknown>>) {
+  return Object.fromEntries(Object.entries(event).filter(([name]) => name !== 'd'))
 }
 
 /** As transcripts have it: zeros and empty texts are left out, bytes are hexadecimal. */
