@@ -104,7 +104,7 @@ function traitsOf(statement: Statement, survey: Survey): Traits {
     ddl: rule.ddl === true || makesTable,
     parameterCount: rule.parameters === true ? survey.parameterCount : 0,
     relations: Object.freeze([...survey.relations]),
-    touchesRows: !makesTable && rowStatements.has(statement.kind),
+    touchesRows: (!makesTable && rowStatements.has(statement.kind)) || addsForeignKey(statement),
     setsRowSecurity: fieldsOf(statement.node, 'VariableSetStmt')?.name === 'row_security',
     isSetting: statement.kind === 'VariableSetStmt',
     copy: copyTraits(fieldsOf(statement.node, 'CopyStmt')),
@@ -158,4 +158,13 @@ const changingCalls =
 function callsAny(survey: Survey, names: RegExp): boolean {
   for (const name of survey.calls) if (names.test(name)) return true
   return false
+}
+
+/** PostgreSQL reads the rows of both tables for it, those of all users. */
+function addsForeignKey({ node }: Statement): boolean {
+  const commands = fieldsOf(node, 'AlterTableStmt')?.cmds ?? []
+  return commands.some((command) => {
+    const { def } = fieldsOf(command, 'AlterTableCmd') ?? {}
+    return fieldsOf(def, 'Constraint')?.contype === 'CONSTR_FOREIGN'
+  })
 }

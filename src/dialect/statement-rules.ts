@@ -140,7 +140,7 @@ export const statementRules = {
     rolesReason,
     "Use ALTER USER 'alice' SET ROLE user|service|admin.",
   ),
-  AlterOwnerStmt: nobody('OWNER TO', ownersReason),
+  AlterOwnerStmt: everyone('OWNER TO', { ddl: true }),
   DropOwnedStmt: nobody('DROP OWNED', ownersReason),
   ReassignOwnedStmt: nobody('REASSIGN OWNED', ownersReason),
   SecLabelStmt: nobody('SECURITY LABEL', 'no label provider is loaded'),

@@ -89,6 +89,8 @@ function refuseManagedTarget({ def }: AlterTableCmd, draft: Draft, find: FindTab
 
 function refuseCommand(command: AlterTableCmd, shape: TableShape, at: number, draft: Draft): void {
   const { subtype = '', name = '', def } = command
+  // As a dump has it, of a table that has it by then.
+  if (isPerUser(shape) && /^AT_(Enable|Force)RowSecurity$/.test(subtype)) return
   const what = refusedCommands.get(subtype) ?? refusedTrigger(subtype, name)
   if (what !== undefined) {
     throw draft.refusal(at, `${what} is refused on a ${kindName(shape.kind)}`)

@@ -72,9 +72,20 @@ export function rewriteIndex(index: IndexStmt, draft: Draft, find: FindTable): v
   const { relation: table, accessMethod = 'btree', indexParams } = index
   if (table === undefined || accessMethod !== 'btree' || !isPerUser(find(table))) return
   if (startsWithOwner(indexParams)) return
+  if (isOfExpiry(index)) {
+    // A STREAM table has it; a dump makes it once more.
+    draft.insert(findToken(draft.text, 0, 'index')?.end ?? 0, ' if not exists')
+    return
+  }
   const nameEnd = afterName(draft.text, draft.indexOf(table.location))
   const open = findToken(draft.text, nameEnd, '(')
   if (open !== undefined) draft.insert(open.end, '_user_id, ')
+}
+
+function isOfExpiry({ indexParams = [], idxname, if_not_exists: isCareful }: IndexStmt): boolean {
+  const [only, ...others] = indexParams.map((node) => fieldsOf(node, 'IndexElem')?.name)
+  const isMade = idxname?.endsWith('__expires_at_idx') === true && isCareful !== true
+  return isMade && only === '_expires_at' && others.length === 0
 }
 
 function startsWithOwner(elements: readonly Node[] | undefined): boolean {

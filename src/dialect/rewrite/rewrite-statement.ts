@@ -14,6 +14,7 @@ import { rewriteAlterTable } from './alter-table.js'
 import { rewriteCopy, stageCopy, type StagedCopy } from './copy.js'
 import { rewriteCreateTable } from './create-table.js'
 import { Draft } from './draft.js'
+import { skipDumpedPolicy, skipDumpedTrigger } from './dumped-parts.js'
 import type { FindTable } from './find-table.js'
 import { groupByKeys } from './group-by.js'
 import { IncludedTables } from './include-deleted.js'
@@ -123,6 +124,12 @@ function rewriteParts(
     },
     CopyStmt: (copy) => {
       rewriteCopy(copy, draft, find)
+    },
+    CreateTrigStmt: (create) => {
+      skipDumpedTrigger(create, draft, find)
+    },
+    CreatePolicyStmt: (create) => {
+      skipDumpedPolicy(create, draft, find)
     },
     IndexStmt: (index) => {
       rewriteIndex(index, draft, find)

@@ -78,7 +78,6 @@ const forbidden = [
   'ALTER TABLE app.todos INHERIT app.empty_parent',
   'CREATE TABLE app.child (PRIMARY KEY (_user_id, id)) INHERITS (app.todos)',
   'CREATE MATERIALIZED VIEW app.copied AS SELECT * FROM app.todos',
-  'CREATE TABLE app.keyless (id int, _deleted boolean NOT NULL GENERATED ALWAYS AS (false) STORED)',
   `CREATE TABLE app.mine (id int PRIMARY KEY, ${systemColumns.user})`,
   `CREATE TABLE app.taken (id int PRIMARY KEY, _deleted_by text, ${systemColumns.shared})`,
   `CREATE UNLOGGED TABLE app.unlogged (id int PRIMARY KEY, ${systemColumns.shared})`,
@@ -291,6 +290,27 @@ describe('B11: refused by name', () => {
     ).rejects.toMatchObject(refused)
     expect(await world.run('alice', 'SELECT id FROM app.todos')).toEqual([['1']])
   })
+})
+
+test('a table with the system’s columns is managed from its primary key on, with the rows it has', async () => {
+  await world.run(
+    'admin',
+    `CREATE TABLE app.late (id int NOT NULL, ${systemColumns.user});
+     INSERT INTO app.late (id, _user_id) VALUES (1, '${world.userId('alice')}'), (1, '${world.userId('bob')}')`,
+  )
+  await world.run('system', `SELECT kalam.watch('app.late')`)
+  await expect(world.run('alice', 'SELECT id FROM app.late')).rejects.toMatchObject({
+    fields: { sqlState: '42501' },
+  })
+  await expect(
+    world.run('admin', 'ALTER TABLE app.late ADD PRIMARY KEY (id, _user_id)'),
+  ).rejects.toMatchObject(refused)
+  await world.changes()
+  await world.run('admin', 'ALTER TABLE app.late ADD PRIMARY KEY (_user_id, id)')
+  expect(await world.run('alice', 'DELETE FROM app.late RETURNING id')).toEqual([['1']])
+  expect(await world.run('bob', 'SELECT id FROM app.late')).toEqual([['1']])
+  expect((await world.changes()).map(([op]) => op)).toEqual(['X', 'S', 'D'])
+  await world.run('admin', 'DROP TABLE app.late')
 })
 
 describe('B11: works', () => {

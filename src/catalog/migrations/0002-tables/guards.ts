@@ -166,16 +166,20 @@ begin
     select r.oid, r.relkind, r.reloptions, case when r.relkind in ('r', 'p') then kalam.kind_of(r.oid) end as kind
       from pg_event_trigger_ddl_commands() c join pg_class r on r.oid = c.objid
      where c.classid = 'pg_class'::regclass and c.objsubid = 0
-       and c.command_tag in ('CREATE TABLE', 'CREATE VIEW', 'CREATE MATERIALIZED VIEW')
-       and r.relkind in ('r', 'p', 'v', 'm') and r.relpersistence <> 't'
-       and not exists (select from kalam.tables x where x.tab = r.oid)
+       and (c.command_tag in ('CREATE TABLE', 'CREATE VIEW', 'CREATE MATERIALIZED VIEW')
+              and r.relkind in ('r', 'p', 'v', 'm')
+            or c.command_tag = 'ALTER TABLE' and r.relkind = 'r')
+       and r.relpersistence <> 't'
+       and not exists (select from kalam.tables x where x.tab = r.oid and x.kind <> 'plain')
   loop
     if made.relkind in ('v', 'm') then
       perform kalam.settle_view(made.oid, made.relkind, made.reloptions);
     elsif made.kind is not null and made.relkind = 'p' then
       perform kalam.refuse(format('a %s table cannot be partitioned', made.kind),
         'Partition a plain table, which is made without KalamDB''s columns.');
-    elsif made.kind is not null then
+    -- A dump makes a table's key after its rows.
+    elsif made.kind is not null and kalam.key_of(made.oid) is not null then
+      perform kalam.unwatch(t) from kalam.tables t where t.tab = made.oid;
       perform kalam.manage(made.oid, made.kind);
     end if;
   end loop;

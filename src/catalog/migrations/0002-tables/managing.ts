@@ -78,6 +78,8 @@ declare
   sequence regclass;
 begin
   execute format('alter table %s enable row level security, force row level security', t.tab);
+  execute format('drop policy if exists kalam_rows on %1$s; drop policy if exists kalam_own on %1$s;
+    drop policy if exists kalam_live on %1$s', t.tab);
   execute format('create policy kalam_rows on %s using (true) with check (true)', t.tab);
   execute format('create policy kalam_own on %s as restrictive
     using (_user_id = kalam.uid()) with check (_user_id = kalam.uid())', t.tab);

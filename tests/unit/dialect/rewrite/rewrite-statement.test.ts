@@ -393,7 +393,7 @@ describe('ALTER TABLE', () => {
   })
 
   test.each([
-    'alter table todos enable row level security',
+    'alter table prices enable row level security',
     'alter table todos disable row level security',
     'alter table todos no force row level security',
     'alter table prices disable trigger all',
