@@ -22,7 +22,7 @@ export async function runTypes(
     return exitOf({ status })
   }
   const [columns, types, views] = reply.results
-  // The columns that `catalogSql` names.
+  // With the columns that `catalogSql` names.
   const catalog: Catalog = {
     columns: rowsOf(columns) as readonly CatalogColumn[],
     types: rowsOf(types) as readonly CatalogType[],

@@ -70,7 +70,7 @@ function play(core: Core, { call, at, texts, frame, text, arguments: numbers = [
 }
 
 /** Whether there was ever a connection: a client outlives cores, and keeps that itself. */
-function withoutD(event: Readonly<Record<string, unknown>>) {
+function withoutD(event: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(event).filter(([name]) => name !== 'd'))
 }
 

@@ -38,7 +38,7 @@ test('the first block of the README runs as it stands', async () => {
   const script = block
     .replace("import { createClient } from 'kalam-link'", '')
     .replace("'http://127.0.0.1:2900'", 'url')
-  const text = await run(place, node, `${script}\nkalam.close()`)
+  const text = await run(place, node, `${script}\nawait live.ready()\nkalam.close()`)
   expect(text).toContain('buy milk')
   expect(text).toContain('true')
 })
