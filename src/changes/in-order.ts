@@ -14,7 +14,7 @@ type State = string | null
 /** A transaction of which there may be more to come, and how it has left the rows so far. */
 export interface OpenTransaction {
   readonly transaction: string
-  readonly states: ReadonlyMap<string, State>
+  readonly states: Map<string, State>
 }
 
 /** None: what comes begins with a new transaction. */
@@ -31,20 +31,20 @@ export interface InOrder {
 
 /**
  * Puts a batch of the log in order, key by key. `open`: of the batch before, if its last transaction
- * may go on in this one.
+ * may go on in this one. It is taken over, as a large transaction has many keys and many batches.
  */
 export function inOrder(
   changes: readonly Change[],
   keyOf: KeyOf,
   open: OpenTransaction = noTransaction,
 ): InOrder {
-  const after = new Map<string, State>(open.states)
+  const after = new Map<string, State>()
   const disordered = new Set<string>()
   const broken = new Set<number>()
   for (const change of changes) {
     const key = keyOf(change)
     if (key === undefined) continue
-    const before = after.get(key)
+    const before = after.has(key) ? after.get(key) : open.states.get(key)
     if (before !== undefined && before !== change.oldText) {
       disordered.add(key)
       if (open.states.has(key)) broken.add(change.tableId)
@@ -65,7 +65,7 @@ function stillOpen(
 ): OpenTransaction {
   const transaction = changes.at(-1)?.transaction
   if (transaction === undefined) return before
-  const states = new Map(before.transaction === transaction ? before.states : [])
+  const states = before.transaction === transaction ? before.states : new Map<string, State>()
   for (const change of changes) {
     const key = change.transaction === transaction ? keyOf(change) : undefined
     if (key !== undefined) states.set(key, change.newText)

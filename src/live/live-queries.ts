@@ -507,10 +507,15 @@ export class LiveQueries {
       this.#open,
     )
     this.#open = ordered.open
-    for (const group of this.#groups.values())
-      if (group.mode === 'follow' && ordered.broken.has(group.plan.table.id))
-        for (const watch of group.watches) this.#reopen(watch, 'EVALUATED')
+    if (ordered.broken.size > 0) this.#tellAnew(ordered.broken)
     return ordered.changes
+  }
+
+  /** Those who follow these tables. */
+  #tellAnew(tables: ReadonlySet<number>): void {
+    for (const group of this.#groups.values())
+      if (group.mode === 'follow' && tables.has(group.plan.table.id))
+        for (const watch of group.watches) this.#reopen(watch, 'EVALUATED')
   }
 
   /** Ends those whose caller has another role now, or is gone. */

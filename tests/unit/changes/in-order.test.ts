@@ -93,27 +93,27 @@ describe('changes of a batch', () => {
 })
 
 describe('a transaction in two batches', () => {
-  const first = inOrder(changesOf([['1', 'b', 'c']]), keyOf)
+  const first = () => inOrder(changesOf([['1', 'b', 'c']]), keyOf)
 
   test('whose second goes on where the first ended is in order', () => {
-    const second = inOrder(changesOf([['1', 'c', 'd']], { from: 2 }), keyOf, first.open)
+    const second = inOrder(changesOf([['1', 'c', 'd']], { from: 2 }), keyOf, first().open)
     expect(second.broken.size).toBe(0)
     expect(told(second.changes)).toEqual(['U 1 c d'])
   })
 
   test('whose second tells of what was before is broken, and says of which table', () => {
-    const second = inOrder(changesOf([['1', 'a', 'b']], { from: 2 }), keyOf, first.open)
+    const second = inOrder(changesOf([['1', 'a', 'b']], { from: 2 }), keyOf, first().open)
     expect([...second.broken]).toEqual([7])
   })
 
   test('may be one in three as well', () => {
-    const second = inOrder(changesOf([['2', null, 'x']], { from: 2 }), keyOf, first.open)
+    const second = inOrder(changesOf([['2', null, 'x']], { from: 2 }), keyOf, first().open)
     const third = inOrder(changesOf([['1', 'a', 'b']], { from: 3 }), keyOf, second.open)
     expect([...third.broken]).toEqual([7])
   })
 
   test('is forgotten with the next transaction', () => {
     const later = changesOf([['2', null, 'x']], { from: 2, transaction: '2' })
-    expect([...inOrder(later, keyOf, first.open).open.states.keys()]).toEqual(['2'])
+    expect([...inOrder(later, keyOf, first().open).open.states.keys()]).toEqual(['2'])
   })
 })
