@@ -6,7 +6,7 @@ import { copyOfTemplate } from '../support/engine.js'
 import { prepareFolder, recover, writeAndKill } from '../support/crash/crash.js'
 
 /** `npm run test:long` asks for more. */
-const cycles = countOf('KALAM_TEST_KILL_CYCLES', 20)
+const cycles = countOf('KALAM_TEST_KILL_CYCLES', 12)
 
 test(
   `K1: kill -9 under write load, ${cycles} times: nothing acknowledged is lost`,

@@ -16,9 +16,15 @@ export async function openRelay(serverPort: number): Promise<Relay> {
   let delayMs = 0
   const pass = (from: Socket, to: Socket) => {
     sockets.add(from)
+    // One after the other, so that none overtakes those before it.
+    let passed = Promise.resolve()
     from.on('data', (bytes) => {
-      if (delayMs === 0) to.write(bytes)
-      else setTimeout(() => to.write(bytes), delayMs)
+      const dueMs = performance.now() + delayMs
+      passed = passed.then(async () => {
+        const waitMs = dueMs - performance.now()
+        if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
+        to.write(bytes)
+      })
     })
     from.on('error', () => to.destroy())
     from.on('close', () => {
