@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { kalam } from '../support/kalam.js'
 import { openTestServer, type TestServer } from '../support/server.js'
 import { countLines, exampleFolder } from './todo-world.js'
 
@@ -94,6 +95,13 @@ describe('setup.sh', () => {
     expect(output).toMatch(/key/u)
     expect(existsSync(join(folder, '.env.local'))).toBe(false)
   })
+})
+
+test('E7: the app’s types are those that `kalam types` writes', async () => {
+  const env = { KALAM_URL: server.url }
+  const { stdout } = await kalam(['types', '--namespace', 'app'], { home: server.home, env })
+  const written = (text: string) => text.replace(/^.*\n/u, '').replaceAll('"', "'").trim()
+  expect(written(readFileSync(`${exampleFolder}src/schema.ts`, 'utf8'))).toBe(written(stdout))
 })
 
 test('H1: the app has fewer than 500 lines', () => {

@@ -2,9 +2,11 @@ import { storageCache, type KalamClient } from 'kalam-link'
 import { defineLiveStore } from 'kalam-link/pinia'
 import { useConnection } from 'kalam-link/vue'
 import { computed, ref, watch } from 'vue'
-import type { Schema, Todo } from './schema'
+import type { Schema } from './schema'
 
-const sql = 'SELECT id, title, completed, created_at FROM app.todos'
+export type Todo = Pick<Schema['app.todos']['row'], 'id' | 'title' | 'completed'>
+
+const sql = 'SELECT id, title, completed FROM app.todos'
 const storage = storageCache({ prefix: 'todos:' })
 
 /** The user's todos, kept current by the server, whichever tab or program changes them. */
