@@ -34,6 +34,11 @@ export function seesEverything(plan: SqlPlan): boolean {
   return plan.role === 'admin' && plan.touchesRows
 }
 
+/** Whether it runs as that role whatever the setting is. */
+export function mustSeeEverything(plan: SqlPlan): boolean {
+  return plan.role === 'admin' && plan.checksAllRows
+}
+
 /** EXECUTE AS does not inherit it: while `work` runs, it is on. */
 export async function withRowSecurity<T>(
   runText: RunText,

@@ -30,7 +30,12 @@ import type { LiveQueries } from '../live/live-queries.js'
 import type { Caller, CancelSignal, Parameter, StatementOutcome } from './database.js'
 import { listsLiveQueries, writeLiveQueries } from './live-query-list.js'
 import { parameterText } from './parameters.js'
-import { readRowSecurity, seesEverything, withRowSecurity } from './row-security.js'
+import {
+  mustSeeEverything,
+  readRowSecurity,
+  seesEverything,
+  withRowSecurity,
+} from './row-security.js'
 import { rowFrames } from './row-frames.js'
 
 /** What every request's runner works with. */
@@ -187,6 +192,8 @@ export class StatementRunner {
   }
 
   #runAsItIs(statement: SqlStatement, composed: Rewriting): Promise<StatementOutcome> {
+    if (mustSeeEverything(statement.plan))
+      return this.#runComposed(this.#seeingEverything(statement), composed)
     return this.#rowSecurityMayBeOff
       ? this.#runPastRowSecurity(statement, (as) => this.#runComposed(as, composed))
       : this.#runComposed(statement, composed)
@@ -233,12 +240,14 @@ export class StatementRunner {
     const runText = (text: string): Promise<RawResult> => this.runText(text, identity)
     const state = await readRowSecurity(runText)
     if (state.kind === 'on') return run(statement)
-    if (seesEverything(plan)) {
-      const everything = { ...identity, roleOid: this.#rooms.everythingRoleOid }
-      return run({ ...statement, identity: everything })
-    }
+    if (seesEverything(plan)) return run(this.#seeingEverything(statement))
     if (plan.role === 'admin') return run(statement)
     return withRowSecurity(runText, state.inTransaction, () => run(statement))
+  }
+
+  #seeingEverything(statement: SqlStatement): SqlStatement {
+    const { everythingRoleOid } = this.#rooms
+    return { ...statement, identity: { ...statement.identity, roleOid: everythingRoleOid } }
   }
 
   async #copyComposed(

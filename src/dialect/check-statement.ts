@@ -26,6 +26,7 @@ export type Traits = Pick<
   | 'parameterCount'
   | 'relations'
   | 'touchesRows'
+  | 'checksAllRows'
   | 'setsRowSecurity'
   | 'isSetting'
   | 'copy'
@@ -104,7 +105,8 @@ function traitsOf(statement: Statement, survey: Survey): Traits {
     ddl: rule.ddl === true || makesTable,
     parameterCount: rule.parameters === true ? survey.parameterCount : 0,
     relations: Object.freeze([...survey.relations]),
-    touchesRows: (!makesTable && rowStatements.has(statement.kind)) || addsForeignKey(statement),
+    touchesRows: !makesTable && rowStatements.has(statement.kind),
+    checksAllRows: checksForeignKey(statement),
     setsRowSecurity: fieldsOf(statement.node, 'VariableSetStmt')?.name === 'row_security',
     isSetting: statement.kind === 'VariableSetStmt',
     copy: copyTraits(fieldsOf(statement.node, 'CopyStmt')),
@@ -160,11 +162,15 @@ function callsAny(survey: Survey, names: RegExp): boolean {
   return false
 }
 
-/** PostgreSQL reads the rows of both tables for it, those of all users. */
-function addsForeignKey({ node }: Statement): boolean {
+/** PostgreSQL compares the rows of two tables by a query, which row security would hold. */
+function checksForeignKey({ node }: Statement): boolean {
   const commands = fieldsOf(node, 'AlterTableStmt')?.cmds ?? []
   return commands.some((command) => {
-    const { def } = fieldsOf(command, 'AlterTableCmd') ?? {}
-    return fieldsOf(def, 'Constraint')?.contype === 'CONSTR_FOREIGN'
+    const { subtype, def } = fieldsOf(command, 'AlterTableCmd') ?? {}
+    const constraints = [def, ...(fieldsOf(def, 'ColumnDef')?.constraints ?? [])]
+    return (
+      subtype === 'AT_ValidateConstraint' ||
+      constraints.some((each) => fieldsOf(each, 'Constraint')?.contype === 'CONSTR_FOREIGN')
+    )
   })
 }

@@ -65,6 +65,8 @@ export interface SqlPlan {
   readonly words: TableWords
   /** It reads or changes rows, or begins or ends what does, and makes nothing that lasts. */
   readonly touchesRows: boolean
+  /** It asks whether the rows there are fulfil a foreign key: those of all users must. */
+  readonly checksAllRows: boolean
   /** It may switch `row_security`. */
   readonly setsRowSecurity: boolean
   /** It is SET or RESET. */

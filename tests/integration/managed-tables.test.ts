@@ -39,6 +39,24 @@ const rowsOf = async (sql: string, key?: string) => {
 }
 const lastRows = async (sql: string, key?: string) => (await rowsOf(sql, key)).at(-1)
 
+describe('B7: a foreign key that comes later', () => {
+  test('must hold for the rows of every user', async () => {
+    await server.sql(`CREATE NAMESPACE fk; CREATE USER TABLE fk.p (id int PRIMARY KEY);
+      CREATE USER TABLE fk.c (id int PRIMARY KEY, p int)`)
+    await server.sql('INSERT INTO fk.c VALUES (1, 7)', { key: bob })
+    const missing = { sqlstate: '23503' }
+    const add = 'ALTER TABLE fk.c ADD CONSTRAINT f FOREIGN KEY (p) REFERENCES fk.p'
+    expect(await errorOf(add)).toMatchObject(missing)
+    const column = 'ALTER TABLE fk.c ADD COLUMN q int DEFAULT 7 REFERENCES fk.p'
+    expect(await errorOf(column)).toMatchObject(missing)
+    await server.sql(`${add} NOT VALID`)
+    expect(await errorOf('ALTER TABLE fk.c VALIDATE CONSTRAINT f')).toMatchObject(missing)
+    await server.sql('INSERT INTO fk.p VALUES (7)', { key: bob })
+    await server.sql('ALTER TABLE fk.c VALIDATE CONSTRAINT f')
+    await server.sql('DROP NAMESPACE fk CASCADE')
+  })
+})
+
 describe('B11: each statement on each kind of table', () => {
   test.each(rows.filter((row) => !isCopy(row)))('$who: $sql', async ({ who, sql, outcomes }) => {
     const key = who === 'admin' ? server.adminKey : alice
