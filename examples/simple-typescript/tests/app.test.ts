@@ -16,6 +16,7 @@ import {
   type Place,
 } from '../../../tests/support/server-process.js'
 import App from '../src/App.vue'
+import { useTodos } from '../src/todos'
 import type { Schema } from '../src/schema'
 
 let place: Place
@@ -92,6 +93,13 @@ test('what cannot be written is said, and the list stays as it is', async () => 
   expect((await screen.findByRole('alert')).textContent).toContain('short')
   expect(titles()).toEqual([])
   await asRoot('-c', 'ALTER TABLE app.todos DROP CONSTRAINT short')
+})
+
+test('H9: deleting what another tab has deleted is no problem', async () => {
+  const store = useTodos()
+  await store.remove({ id: 999, title: 'gone', completed: false })
+  expect(store.problem).toBe('')
+  expect(screen.queryByRole('alert')).toBeNull()
 })
 
 test('without a connection everything that writes is off', async () => {
