@@ -17,9 +17,11 @@ import type { LoadedConfig } from './config/load-config.js'
 import type { Config } from './config/settings.js'
 import { ColumnTypes } from './database/column-types.js'
 import { StatementComposer } from './database/compose-statement.js'
+import type { Adapter, AdapterParts } from './database/adapter.js'
 import type { Database } from './database/database.js'
 import { createDatabase } from './database/open-database.js'
 import { liveRunner } from './database/live-requests.js'
+import type { PostRoute } from './database/post-route.js'
 import { Spools } from './database/spool.js'
 import { createStatementLog } from './database/statement-log.js'
 import type { RunnerRooms } from './database/statement-runner.js'
@@ -29,7 +31,7 @@ import type { PGliteEngine } from './engine/pglite/pglite-engine.js'
 import { Queries } from './engine/queries.js'
 import { Statements } from './engine/statements.js'
 import { startUpkeep } from './engine/upkeep.js'
-import { openHttp } from './http/open-http.js'
+import { openHttp, type HttpServer } from './http/open-http.js'
 import { LiveQueries } from './live/live-queries.js'
 import { TableCatalog } from './live/table-catalog.js'
 import { createLog, type Log } from './telemetry/log.js'
@@ -39,6 +41,8 @@ export interface ServerOptions {
   readonly loaded: LoadedConfig
   readonly version: string
   readonly log?: Log
+  /** Doors beside HTTP; each opens if its settings say so. */
+  readonly adapters?: readonly Adapter[]
   /** Where the CLI looks for the local token; else the user's home. */
   readonly home?: string
   /** Tests only: a module that exports `disk`, in place of the real one. */
@@ -49,6 +53,8 @@ export interface Server {
   /** `http://127.0.0.1:2900`; https with TLS. */
   readonly url: string
   readonly port: number
+  /** Where the adapters listen that are open: `postgres://127.0.0.1:5433/kalamdb`. */
+  readonly adapterAddresses: readonly string[]
   /** False if no key has been made yet. */
   readonly hasKeys: boolean
   /** What the doors call, for code that embeds the server. */
@@ -111,19 +117,57 @@ async function start(
   })
   closers.push(() => upkeep.close())
   const database = await buildDatabase({ config, engine, queries, users, token, log, metrics })
-  const http = await openHttp({ config, database, log, metrics, version: options.version })
-  closers.push(async () => {
-    database.close()
-    await http.close()
-  })
+  const { http, adapterAddresses } = await openDoors(
+    { config, database, log, metrics, version: options.version },
+    options.adapters ?? [],
+    closers,
+  )
   await announce(token, options.home ?? homedir(), http.port, log)
   return {
     url: urlOf(config, http.port),
     port: http.port,
+    adapterAddresses,
     hasKeys: await hasKeys(queries),
     database,
     close: closeAll,
   }
+}
+
+/**
+ * They close together: what runs behind any of them has the same time to end,
+ * `server.shutdown_timeout_ms`.
+ */
+async function openDoors(
+  parts: Omit<AdapterParts, 'servePost'>,
+  adapters: readonly Adapter[],
+  closers: (() => Promise<void>)[],
+): Promise<{ readonly http: HttpServer; readonly adapterAddresses: readonly string[] }> {
+  const doors: { close(): Promise<void> }[] = []
+  closers.push(async () => {
+    parts.database.close()
+    await closeTogether(doors)
+  })
+  const postRoutes = new Map<string, PostRoute>()
+  const servePost = (route: PostRoute): void => void postRoutes.set(route.path, route)
+  const adapterAddresses: string[] = []
+  for (const adapter of adapters) {
+    const open = await adapter({ ...parts, servePost })
+    if (open === undefined) continue
+    doors.push(open)
+    adapterAddresses.push(open.address)
+  }
+  // Last: what the adapters serve on its port is there from its first request on.
+  const http = await openHttp({ ...parts, postRoutes })
+  doors.push(http)
+  return { http, adapterAddresses }
+}
+
+async function closeTogether(doors: readonly { close(): Promise<void> }[]): Promise<void> {
+  const outcomes = await Promise.allSettled(doors.map((door) => door.close()))
+  const failures = outcomes.flatMap((outcome): unknown[] =>
+    outcome.status === 'rejected' ? [outcome.reason] : [],
+  )
+  if (failures.length > 0) throw new AggregateError(failures, 'a door did not close cleanly')
 }
 
 /** The order matters: if the machine ends between the two it is done again. */

@@ -1,4 +1,5 @@
 /** `kalam serve`: starts the server in this process and stops it in good order. */
+import { adapters } from '../../adapters/adapters.js'
 import { loadConfig, parseSetFlag, shortFlags, type Flag } from '../../src/config/load-config.js'
 import { startServer, type Server } from '../../src/server.js'
 import { DbError } from '../../src/errors.js'
@@ -23,7 +24,7 @@ export async function runServe(
   const { env, home, stderr } = surroundings
   try {
     const loaded = loadConfig({ file: options.config, env, flags: flagsOf(options) })
-    const server = await startServer({ loaded, version, home })
+    const server = await startServer({ loaded, version, home, adapters })
     stderr.write(greeting(server, kalamIn(env)))
     const signal = await firstSignal()
     stderr.write(`\n${signal}: finishing what runs, then stopping; again to stop at once\n`)
@@ -48,10 +49,11 @@ function flagsOf(options: ServeOptions): readonly Flag[] {
 }
 
 /** Where it listens and what to do next; the log follows on standard output. */
-function greeting({ url, hasKeys }: Server, kalam: string): string {
+function greeting({ url, adapterAddresses, hasKeys }: Server, kalam: string): string {
   const next = hasKeys ? [] : [`  first key:  ${kalam} user create NAME`]
   const lines = [
     `KalamDB listens at ${url}`,
+    ...adapterAddresses.map((address) => `  also:       ${address}`),
     ...next,
     `  shell:      ${kalam}`,
     '  stop:       Ctrl-C',

@@ -8,8 +8,8 @@ import type { Header } from './uws.js'
 export interface Cors {
   /** Headers for an answer to this request: empty for callers that are not browsers. */
   headers(head: RequestHead): readonly Header[]
-  /** Headers that answer a preflight. */
-  preflight(head: RequestHead): readonly Header[]
+  /** Headers that answer a preflight; the path takes `requestHeaders` beside those of all. */
+  preflight(head: RequestHead, requestHeaders?: readonly string[]): readonly Header[]
   /**
    * Whether the page may open a WebSocket, which browsers leave to us. Those of our own host may,
    * as they may send requests; what is no page sends no origin.
@@ -27,10 +27,13 @@ export function createCors(allowedOrigins: readonly string[]): Cors {
     if (origin === '' || !isAllowed(origin)) return varying
     return [['access-control-allow-origin', origin], ...exposed, ...varying]
   }
-  const preflight = (head: RequestHead): readonly Header[] => {
+  const preflight = (
+    head: RequestHead,
+    requestHeaders: readonly string[] = [],
+  ): readonly Header[] => {
     const allowed = headers(head)
     const isRefused = allowed.every(([name]) => name !== 'access-control-allow-origin')
-    return isRefused ? allowed : [...allowed, ...preflightHeaders]
+    return isRefused ? allowed : [...allowed, ...preflightHeaders(requestHeaders)]
   }
   const allows = (head: RequestHead): boolean => {
     const origin = head.header('origin')
@@ -49,15 +52,19 @@ const exposed: readonly Header[] = [
   ['access-control-expose-headers', 'retry-after, www-authenticate'],
 ]
 const anyOrigin: readonly Header[] = [['access-control-allow-origin', '*'], ...exposed]
-const preflightHeaders: readonly Header[] = [
-  ['access-control-allow-methods', 'GET, HEAD, POST, OPTIONS'],
-  [
-    'access-control-allow-headers',
-    'accept, authorization, content-type, idempotency-key, x-api-key',
-  ],
-  // Two hours, the most that Chromium keeps.
-  ['access-control-max-age', '7200'],
+const usualRequestHeaders = [
+  ...['accept', 'authorization', 'content-type', 'idempotency-key', 'x-api-key'],
 ]
+
+function preflightHeaders(requestHeaders: readonly string[]): readonly Header[] {
+  const allowed = new Set([...usualRequestHeaders, ...requestHeaders])
+  return [
+    ['access-control-allow-methods', 'GET, HEAD, POST, OPTIONS'],
+    ['access-control-allow-headers', [...allowed].join(', ')],
+    // Two hours, the most that Chromium keeps.
+    ['access-control-max-age', '7200'],
+  ]
+}
 
 function originMatcher(allowedOrigins: readonly string[]): (origin: string) => boolean {
   const lowerCase = allowedOrigins.map((origin) => origin.toLowerCase())

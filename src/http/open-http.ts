@@ -2,6 +2,7 @@
  * Opens the HTTP door: listens, gives every request a reply and a route, and closes gracefully.
  */
 import type { Database } from '../database/database.js'
+import type { PostRoute } from '../database/post-route.js'
 import type { Config } from '../config/settings.js'
 import { DbError } from '../errors.js'
 import { ByteSink } from '../protocol/byte-sink.js'
@@ -25,6 +26,8 @@ export interface HttpOptions {
   readonly metrics: Metrics
   /** Of the server; shown by the health check. */
   readonly version: string
+  /** What adapters serve here, by path. */
+  readonly postRoutes: ReadonlyMap<string, PostRoute>
 }
 
 export interface HttpServer {
@@ -108,8 +111,10 @@ function accept({ door, cors, running, head, exchange, refusal }: Arrival): void
   const reply: Reply = {
     door,
     exchange,
-    corsHeaders: isPreflight ? cors.preflight(head) : cors.headers(head),
-    route: routeName(head.path),
+    corsHeaders: isPreflight
+      ? cors.preflight(head, door.postRoutes.get(head.path)?.requestHeaders)
+      : cors.headers(head),
+    route: routeName(head.path, door.postRoutes),
     startedMs: performance.now(),
     cancellation: new Cancellation(),
   }

@@ -1,5 +1,6 @@
 /** One request on its way to an answer, with what every route needs to give it. */
 import type { CancelSignal, Database } from '../database/database.js'
+import type { PostRoute } from '../database/post-route.js'
 import { DbError } from '../errors.js'
 import type { Config } from '../config/settings.js'
 import type { ByteSink } from '../protocol/byte-sink.js'
@@ -16,6 +17,7 @@ export interface Door {
   readonly log: Log
   readonly metrics: Metrics
   readonly version: string
+  readonly postRoutes: ReadonlyMap<string, PostRoute>
   /** For one answer at a time: cleared, written and sent without a wait in between. */
   readonly sink: ByteSink
   /** The same, for what becomes a part of it. */

@@ -1,6 +1,8 @@
 /** Which request goes where: a table of paths and methods, and what HTTP asks of the rest. */
 import { DbError } from '../errors.js'
+import type { PostRoute } from '../database/post-route.js'
 import { answerCopy } from './copy-route.js'
+import { answerPost } from './post-answer.js'
 import { readKey } from './credentials.js'
 import { sendError, sendJson, send, type Reply } from './reply.js'
 import { socketPath, upgradeHeaders } from './upgrade.js'
@@ -29,27 +31,35 @@ const routes = new Map(
 )
 
 /** The path's pattern, for the metrics: a closed set, whatever is asked for. */
-export function routeName(path: string): string {
-  return routes.has(path) ? path : 'other'
+export function routeName(path: string, postRoutes: ReadonlyMap<string, PostRoute>): string {
+  return routes.has(path) || postRoutes.has(path) ? path : 'other'
 }
 
 /** Finds the request's handler and runs it. Every request is answered, whatever it throws. */
 export function routeRequest(reply: Reply, head: RequestHead): void {
   try {
-    const answered = handlerOf(head)(reply, head)
+    const answered = handlerOf(head, reply.door.postRoutes)(reply, head)
     answered?.catch((thrown: unknown) => sendError(reply, thrown))
   } catch (thrown) {
     sendError(reply, thrown)
   }
 }
 
-function handlerOf({ path, method }: RequestHead): Handler {
-  const route = routes.get(path)
+function handlerOf(
+  { path, method }: RequestHead,
+  postRoutes: ReadonlyMap<string, PostRoute>,
+): Handler {
+  const route = routes.get(path) ?? routeOf(postRoutes.get(path))
   if (route === undefined) return answerNotFound
   if (method === 'OPTIONS') return (reply) => answerOptions(reply, route)
   const handler = method === 'POST' ? route.post : route.get
   const isKnown = method === 'POST' || method === 'GET' || method === 'HEAD'
   return isKnown && handler !== undefined ? handler : (reply) => refuseMethod(reply, route, method)
+}
+
+function routeOf(route: PostRoute | undefined): Route | undefined {
+  if (route === undefined) return undefined
+  return { path: route.path, post: (reply, head) => answerPost(route, reply, head) }
 }
 
 function allowOf({ get }: Route): string {

@@ -65,7 +65,14 @@ export async function openScriptedDoor(
     ...{ enter, watch, health },
   } as unknown as Database
   const log = createLog(config.log)
-  const http = await openHttp({ config, database, log, metrics, version: 'scripted' })
+  const http = await openHttp({
+    config,
+    database,
+    log,
+    metrics,
+    postRoutes: new Map(),
+    version: 'scripted',
+  })
   const nextWatch = async (): Promise<ScriptedWatch> => {
     const next = asked.shift()
     if (next !== undefined) return next

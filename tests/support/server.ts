@@ -3,6 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inject } from 'vitest'
+import { adapters } from '#adapters/adapters.js'
 import { loadConfig } from '#src/config/load-config.js'
 import { startServer, type Server } from '#src/server.js'
 
@@ -92,6 +93,7 @@ export async function openTestServer(options: TestServerOptions = {}): Promise<T
     }),
     version: '0.0.0-test',
     home,
+    adapters,
     ...(options.diskModule === undefined ? {} : { diskModule: options.diskModule }),
   })
   return testServer(server, {
