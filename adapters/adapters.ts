@@ -1,4 +1,5 @@
 /** The doors beside HTTP, for who starts a server. */
 import type { Adapter } from '../src/database/adapter.js'
+import { openNeon } from './neon/open-neon.js'
 
-export const adapters: readonly Adapter[] = []
+export const adapters: readonly Adapter[] = [openNeon]

@@ -16,6 +16,12 @@ export interface ErrorFields {
   readonly where?: string | undefined
   /** The function in PostgreSQL's source that raised it. */
   readonly routine?: string | undefined
+  /** What the error is about, where PostgreSQL says it. */
+  readonly schemaName?: string | undefined
+  readonly tableName?: string | undefined
+  readonly columnName?: string | undefined
+  readonly dataTypeName?: string | undefined
+  readonly constraintName?: string | undefined
   /** Index of the failed statement in the request, from 0. */
   readonly statement?: number | undefined
   /** Seconds after which a retry makes sense. */

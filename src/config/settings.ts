@@ -556,6 +556,13 @@ export const sections = {
       }),
     },
   },
+  neon: {
+    description:
+      'The query protocol of `@neondatabase/serverless` at `POST /sql` of the HTTP port.',
+    settings: {
+      enabled: boolean({ default: false, description: 'Whether `POST /sql` answers.' }),
+    },
+  },
   metrics: {
     description: 'Figures for Prometheus at `GET /metrics`.',
     settings: {

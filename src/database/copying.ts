@@ -227,7 +227,7 @@ async function copyLogged(
   try {
     const rowCount = await atStatement(settings.length, () => runner.copy(copy, stream))
     log.succeeded(copy, 'COPY', performance.now() - startedAt)
-    return { command: 'COPY', columns: [], frames: rowFrames([]), rowCount }
+    return { command: 'COPY', columns: [], described: [], frames: rowFrames([]), rowCount }
   } catch (error) {
     log.rejected(copy, error, performance.now() - startedAt)
     throw error

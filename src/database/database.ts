@@ -6,13 +6,14 @@ import type { Observable } from 'rxjs'
 import type { Caller } from '../access/caller.js'
 import type { Presence } from '../access/presences.js'
 import type { CopyFormat } from '../dialect/plan.js'
+import type { Column } from '../engine/statement.js'
 import type { DbError } from '../errors.js'
 import type { ResultColumn } from '../protocol/type-info.js'
 import type { Parameter, RequestParameters } from './request-parameters.js'
 import type { TableChange } from './table-changes.js'
 import type { Watch, WatchReceiver, WatchRequest } from './watch.js'
 
-export type { Caller, Parameter, Presence, RequestParameters }
+export type { Caller, Column, Parameter, Presence, RequestParameters }
 
 export interface SqlRequest {
   /** One statement or several, separated by semicolons. */
@@ -26,10 +27,38 @@ export interface SqlRequest {
   readonly idempotencyKey?: string | undefined
 }
 
+/** Statements that are each a text of its own, as drivers send them. */
+export interface BatchRequest {
+  readonly statements: readonly BatchStatement[]
+  /** All of them as one transaction; else each commits by itself and the first error stops. */
+  readonly transaction?: TransactionMode | undefined
+}
+
+export interface BatchStatement {
+  /** One statement. */
+  readonly sql: string
+  readonly parameters: readonly Parameter[]
+}
+
+/** What BEGIN says. What is false or left out is as the caller's key has it. */
+export interface TransactionMode {
+  readonly isolation?: IsolationLevel | undefined
+  readonly readOnly?: boolean | undefined
+  readonly deferrable?: boolean | undefined
+}
+
+export type IsolationLevel =
+  'READ UNCOMMITTED' | 'READ COMMITTED' | 'REPEATABLE READ' | 'SERIALIZABLE'
+
 export interface StatementOutcome {
   /** PostgreSQL's command tag without numbers, or KalamDB's: `CREATE USER`. */
   readonly command: string
   readonly columns: readonly ResultColumn[]
+  /**
+   * The columns as PostgreSQL describes them; the same array as long as the statement stays
+   * prepared. Empty in the outcome of an earlier request.
+   */
+  readonly described: readonly Column[]
   /** Whole backend messages; the DataRow ('D') messages among them are the rows, in text format. */
   readonly frames: Uint8Array
   /** Rows returned or affected. */
@@ -108,6 +137,12 @@ export interface Database {
    * `column` refer to `request.sql`. Aborting cancels what runs. Errors: any of protocol/error-code.
    */
   run(caller: Caller, request: SqlRequest, signal: CancelSignal): Promise<SqlOutcome>
+  /**
+   * The same for a batch: an error's `statement` is its place in the batch, and its `position`,
+   * `line` and `column` refer to that statement's own text. Errors: those of run; SYNTAX_ERROR for
+   * a text of several statements.
+   */
+  runBatch(caller: Caller, request: BatchRequest, signal: CancelSignal): Promise<SqlOutcome>
   /**
    * One statement's rows, a bounded piece at a time. The engine is not held between pieces, so a
    * slow reader holds nobody. Return the iterator (or abort) to stop early.

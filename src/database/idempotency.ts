@@ -61,8 +61,8 @@ export async function keepOutcome(
 
 function encodeOutcome(results: readonly StatementOutcome[]): string {
   return JSON.stringify(
-    results.map(({ frames, ...rest }) => ({
-      ...rest,
+    results.map(({ command, columns, rowCount, frames }) => ({
+      ...{ command, columns, rowCount },
       frames: Buffer.from(frames).toString('base64'),
     })),
   )
@@ -70,6 +70,12 @@ function encodeOutcome(results: readonly StatementOutcome[]): string {
 
 /** `encodeOutcome` wrote it. */
 function decodeOutcome(response: string): readonly StatementOutcome[] {
-  const results = JSON.parse(response) as (Omit<StatementOutcome, 'frames'> & { frames: string })[]
-  return results.map((result) => ({ ...result, frames: Buffer.from(result.frames, 'base64') }))
+  const results = JSON.parse(response) as (Omit<StatementOutcome, 'frames' | 'described'> & {
+    frames: string
+  })[]
+  return results.map((result) => ({
+    ...result,
+    described: [],
+    frames: Buffer.from(result.frames, 'base64'),
+  }))
 }

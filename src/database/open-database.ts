@@ -13,6 +13,7 @@ import type { Session } from '../engine/engine.js'
 import type { RawResult } from '../engine/statement.js'
 import { DbError } from '../errors.js'
 import type {
+  BatchRequest,
   Caller,
   CancelSignal,
   Copying,
@@ -24,13 +25,14 @@ import type {
   SqlRequest,
   StatementOutcome,
   StreamPart,
+  TransactionMode,
 } from './database.js'
 import { createCopying, sqlRequestOf } from './copying.js'
 import { liveRequest } from './live-requests.js'
 import { tableChanges, type TableChange } from './table-changes.js'
 import type { Watch, WatchReceiver, WatchRequest } from './watch.js'
 import { findOutcome, keepOutcome, requestDigest, type OutcomeKey } from './idempotency.js'
-import { prepareRequest } from './prepare-request.js'
+import { prepareBatch, prepareRequest } from './prepare-request.js'
 import type { Spools } from './spool.js'
 import { StatementRunner, type ReadyStatement, type RunnerRooms } from './statement-runner.js'
 import type { StatementLog } from './statement-log.js'
@@ -95,10 +97,31 @@ class LocalDatabase implements Database {
       if (needs === undefined)
         return { results: await this.#runEach(plan, runner), replayed: false }
       const results = await this.#runInSession(plan, runner, {
-        ...needs,
+        leavesState: needs.leavesState,
+        begin: needs.transaction ? 'BEGIN' : undefined,
         identity: caller.identity,
         signal,
       })
+      return { results, replayed: false }
+    } finally {
+      runner.finish()
+    }
+  }
+
+  async runBatch(caller: Caller, batch: BatchRequest, signal: CancelSignal): Promise<SqlOutcome> {
+    const plan = await prepareBatch(this.#options, caller, batch)
+    const runner = this.#runner({}, signal)
+    try {
+      const needs = sessionNeeds(plan, { transaction: batch.transaction !== undefined })
+      const results =
+        needs === undefined
+          ? await this.#runEach(plan, runner)
+          : await this.#runInSession(plan, runner, {
+              leavesState: needs.leavesState,
+              begin: batch.transaction && beginText(batch.transaction),
+              identity: caller.identity,
+              signal,
+            })
       return { results, replayed: false }
     } finally {
       runner.finish()
@@ -151,7 +174,7 @@ class LocalDatabase implements Database {
   }
 
   #runner(
-    request: SqlRequest,
+    request: Pick<SqlRequest, 'namespace'>,
     signal: CancelSignal,
     replyBytesMax = this.#options.settings.resultBytesMax,
   ): StatementRunner {
@@ -182,7 +205,8 @@ class LocalDatabase implements Database {
     plan: RequestPlan,
     runner: StatementRunner,
     how: {
-      readonly transaction: boolean
+      /** Text that begins the transaction, if it is one. */
+      readonly begin: string | undefined
       readonly leavesState: boolean
       readonly identity: Caller['identity']
       readonly signal: CancelSignal
@@ -193,9 +217,9 @@ class LocalDatabase implements Database {
     try {
       await this.#hold(session, how.signal)
       runner.enter(session, { reuse: !how.leavesState })
-      if (how.transaction) await runner.runText('BEGIN', how.identity)
+      if (how.begin !== undefined) await runner.runText(how.begin, how.identity)
       const results = await this.#runEach(plan, runner)
-      if (how.transaction) await runner.runText('COMMIT', how.identity)
+      if (how.begin !== undefined) await runner.runText('COMMIT', how.identity)
       else if (isInTransaction(results.at(-1))) throw leftOpen()
       return results
     } finally {
@@ -386,6 +410,15 @@ function searchPathOf(namespace: string | undefined): readonly string[] {
   if (namespace === undefined) return defaultPath
   if (!/^kalam(_|$)/.test(namespace)) return [namespace, 'public']
   throw new DbError('STATEMENT_REFUSED', `the namespace ${namespace} belongs to the system`)
+}
+
+function beginText({ isolation, readOnly, deferrable }: TransactionMode): string {
+  const modes = [
+    ...(isolation === undefined ? [] : [`ISOLATION LEVEL ${isolation}`]),
+    ...(readOnly === true ? ['READ ONLY'] : []),
+    ...(deferrable === true ? ['DEFERRABLE'] : []),
+  ]
+  return `BEGIN ${modes.join(', ')}`
 }
 
 function* partsOf({ columns, frames, command, rowCount }: StatementOutcome): Generator<StreamPart> {

@@ -1,5 +1,6 @@
 /** What an adapter says of a POST route that it serves on the HTTP port. */
 import type { DbError } from '../errors.js'
+import type { ByteSink } from '../protocol/byte-sink.js'
 import type { CancelSignal } from './database.js'
 
 /**
@@ -27,6 +28,6 @@ export interface PostAnswer {
   readonly status: number
   readonly contentType: string
   readonly headers?: readonly (readonly [name: string, value: string])[]
-  /** May be written over as soon as the answer is sent, which is before anything else runs. */
-  readonly body: Uint8Array | string
+  /** Writes the body; called once, at once before it is sent. */
+  readonly write: (out: ByteSink) => void
 }

@@ -4,7 +4,7 @@ import type { Dialect } from '../dialect/open-dialect.js'
 import type { ExecuteAsPlan, Plan, SqlPlan } from '../dialect/plan.js'
 import type { Identity } from '../engine/engine.js'
 import { DbError } from '../errors.js'
-import type { Caller, Parameter, SqlRequest } from './database.js'
+import type { BatchRequest, Caller, Parameter, SqlRequest } from './database.js'
 import type { RequestPlan } from './request-plan.js'
 import { namedUsers } from './compose-statement.js'
 import { sqlPlanOf, type ReadyStatement } from './statement-runner.js'
@@ -16,18 +16,19 @@ export interface PrepareRooms {
 
 /**
  * All that can be wrong with a request before anything of it runs. `copies`: it carries the data of
- * a COPY. Errors: SYNTAX_ERROR, STATEMENT_REFUSED, FORBIDDEN, NOT_FOUND, BAD_REQUEST,
+ * a COPY; `single`: its text is one statement. Errors: SYNTAX_ERROR, STATEMENT_REFUSED, FORBIDDEN, NOT_FOUND, BAD_REQUEST,
  * TOO_MANY_PARAMETERS. A promise only where a user is looked up.
  */
 export function prepareRequest(
   options: PrepareRooms,
   caller: Caller,
   request: SqlRequest,
-  { copies = false }: { readonly copies?: boolean } = {},
+  { copies = false, single = false }: { readonly copies?: boolean; readonly single?: boolean } = {},
 ): RequestPlan | Promise<RequestPlan> {
   const { role, readOnly } = caller
   const context = { role, readOnly, door: 'http', copies } as const
   const plans = options.dialect.planStatements(request.sql, context)
+  if (single && plans.length > 1) throw severalStatements()
   const parameters = parametersOf(plans, request)
   const hasTransactionControl = plans.some(
     (plan) => (sqlPlanOf(plan)?.transaction ?? 'none') !== 'none',
@@ -38,6 +39,35 @@ export function prepareRequest(
     })
   const statements = plans.map((plan, index) => ready(plan, caller, parameters[index] ?? []))
   return { statements, hasTransactionControl }
+}
+
+/** Each text of a batch is one statement, as in PostgreSQL's extended protocol. */
+export async function prepareBatch(
+  options: PrepareRooms,
+  caller: Caller,
+  { statements }: BatchRequest,
+): Promise<RequestPlan> {
+  const plans: RequestPlan[] = []
+  for (const [statement, { sql, parameters }] of statements.entries())
+    try {
+      const request = { sql, parameters: { single: parameters, each: undefined } }
+      plans.push(
+        await prepareRequest(options, caller, { ...request, transaction: false }, { single: true }),
+      )
+    } catch (error) {
+      throw error instanceof DbError ? error.with({ statement }) : error
+    }
+  return {
+    statements: plans.flatMap((plan) => plan.statements),
+    hasTransactionControl: plans.some((plan) => plan.hasTransactionControl),
+  }
+}
+
+/** PostgreSQL's own words. */
+function severalStatements(): DbError {
+  return new DbError('SYNTAX_ERROR', 'cannot insert multiple commands into a prepared statement', {
+    hint: 'send them one by one, or as a transaction of several queries',
+  })
 }
 
 function parametersOf(

@@ -1,5 +1,4 @@
 import { DbError } from '../errors.js'
-import type { SqlRequest } from './database.js'
 import type { ReadyStatement } from './statement-runner.js'
 
 /** A request whose every statement is planned, permitted and ready to run. */
@@ -16,7 +15,10 @@ export interface SessionNeeds {
 }
 
 /** What the request needs of a session; undefined if its statements can run by themselves. */
-export function sessionNeeds(plan: RequestPlan, request: SqlRequest): SessionNeeds | undefined {
+export function sessionNeeds(
+  plan: RequestPlan,
+  request: { readonly transaction: boolean },
+): SessionNeeds | undefined {
   const isStateful = plan.statements.some(
     (statement) => statement.kind !== 'kalam' && statement.plan.stateful,
   )

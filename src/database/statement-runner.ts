@@ -172,10 +172,11 @@ export class StatementRunner {
     const { columnTypes } = this.#rooms
     const { columns, frames, command, rowCount } = result
     const known = columnTypes.known(columns)
-    if (known !== undefined) return { command, columns: known, frames, rowCount }
+    if (known !== undefined)
+      return { command, columns: known, described: columns, frames, rowCount }
     return columnTypes
       .resolve(columns, this.#queryRunner())
-      .then((types) => ({ command, columns: types, frames, rowCount }))
+      .then((types) => ({ command, columns: types, described: columns, frames, rowCount }))
   }
 
   #runSql(statement: SqlStatement): Promise<StatementOutcome> {
@@ -332,6 +333,7 @@ export class StatementRunner {
     return {
       command,
       columns: await this.#rooms.columnTypes.resolve(columns, this.#queryRunner()),
+      described: columns,
       frames: rowFrames(rows),
       rowCount: rows.length,
     }
@@ -341,7 +343,13 @@ export class StatementRunner {
   #kill(id: string, { role, userId }: Caller): StatementOutcome {
     const isEnded = this.#rooms.live.end(id, (owner) => role === 'admin' || owner === userId)
     if (!isEnded) throw new DbError('NOT_FOUND', `there is no live query '${id}'`)
-    return { command: 'KILL LIVE QUERY', columns: [], frames: rowFrames([]), rowCount: 0 }
+    return {
+      command: 'KILL LIVE QUERY',
+      columns: [],
+      described: [],
+      frames: rowFrames([]),
+      rowCount: 0,
+    }
   }
 
   #execute(statement: {

@@ -78,11 +78,17 @@ export function rowDescription(bytes: Uint8Array, start: number): Column[] {
   let at = start + 2
   for (let index = 0; index < count; index++) {
     const nameEnd = bytes.indexOf(0, at)
-    // After the name: table OID, column number, type OID, type size, modifier, format.
     columns.push({
       name: utf8(bytes, at, nameEnd),
       typeOid: int32(bytes, nameEnd + 7) >>> 0,
+      origin: {
+        tableOid: int32(bytes, nameEnd + 1) >>> 0,
+        columnNumber: signed16(bytes, nameEnd + 5),
+        typeSize: signed16(bytes, nameEnd + 11),
+        typeModifier: int32(bytes, nameEnd + 13),
+      },
     })
+    // The format too, which is text.
     at = nameEnd + 19
   }
   return columns
@@ -121,6 +127,11 @@ export function errorResponse(bytes: Uint8Array, start: number, end: number): Db
     hint: fields.get('H'),
     where: fields.get('W'),
     routine: fields.get('R'),
+    schemaName: fields.get('s'),
+    tableName: fields.get('t'),
+    columnName: fields.get('c'),
+    dataTypeName: fields.get('d'),
+    constraintName: fields.get('n'),
     position: position === undefined ? undefined : Number(position),
   })
 }
@@ -191,6 +202,10 @@ function int32(bytes: Uint8Array, at: number): number {
 
 function int16(bytes: Uint8Array, at: number): number {
   return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)
+}
+
+function signed16(bytes: Uint8Array, at: number): number {
+  return (int16(bytes, at) << 16) >> 16
 }
 
 function utf8(bytes: Uint8Array, start: number, end: number): string {

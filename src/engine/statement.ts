@@ -5,6 +5,20 @@ export interface Column {
   readonly name: string
   /** OID of the type; of a domain, its base type. */
   readonly typeOid: number
+  /** What else PostgreSQL says; nothing for results that are not PostgreSQL's. */
+  readonly origin?: ColumnOrigin
+}
+
+/** The rest of a RowDescription's field. PostgreSQL docs, "Message Formats". */
+export interface ColumnOrigin {
+  /** 0 if it is no column of a table. */
+  readonly tableOid: number
+  /** pg_attribute.attnum; 0 if it is no column of a table. */
+  readonly columnNumber: number
+  /** In bytes; negative: of varying size. pg_type.typlen. */
+  readonly typeSize: number
+  /** pg_attribute.atttypmod; -1 for none. */
+  readonly typeModifier: number
 }
 
 /** Where and as whom a statement runs. */

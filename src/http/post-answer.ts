@@ -1,5 +1,5 @@
 /** Serves a POST route of an adapter: its head, its body within http.body_bytes_max, its answer. */
-import type { PostRoute, TakeBody } from '../database/post-route.js'
+import type { PostAnswer, PostRoute, TakeBody } from '../database/post-route.js'
 import { DbError } from '../errors.js'
 import { errorHeaders } from './error-response.js'
 import { callersError, send, type Reply } from './reply.js'
@@ -11,7 +11,10 @@ export async function answerPost(route: PostRoute, reply: Reply, head: RequestHe
   } catch (thrown) {
     const error = callersError(reply, thrown)
     const refusal = route.refuse(error)
-    send(reply, { ...refusal, headers: [...errorHeaders(error), ...(refusal.headers ?? [])] })
+    sendAnswer(reply, {
+      ...refusal,
+      headers: [...errorHeaders(error), ...(refusal.headers ?? [])],
+    })
   }
 }
 
@@ -27,7 +30,14 @@ async function answer(route: PostRoute, reply: Reply, head: RequestHead): Promis
   exchange.onGone = () => cancellation.abort()
   if (takeBody instanceof DbError) throw takeBody
   const run = body instanceof DbError ? takeBody(body) : body
-  send(reply, await run(cancellation))
+  sendAnswer(reply, await run(cancellation))
+}
+
+function sendAnswer(reply: Reply, { write, ...content }: PostAnswer): void {
+  const { sink } = reply.door
+  sink.clear()
+  write(sink)
+  send(reply, { ...content, body: sink.view() })
 }
 
 /** The error is looked at when the body has come. Bugs are thrown on. */

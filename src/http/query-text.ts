@@ -1,4 +1,4 @@
-import { badRequest } from './parameters.js'
+import { badRequest } from '../database/json-parameters.js'
 
 /**
  * The fields of a URL's query. Strict: a field that is not known, comes twice or is no UTF-8 is

@@ -7,7 +7,7 @@ import { jsonText } from '../protocol/socket-json.js'
 import type { ClientMessage, JsonSource } from '../protocol/socket-messages.js'
 import { indexOfCharacter, positionAt } from '../protocol/text-position.js'
 import { checkIdempotencyKey } from './credentials.js'
-import { badRequest, checkText, readParameters } from './parameters.js'
+import { badRequest, checkText, readParameters } from '../database/json-parameters.js'
 import { checkShape } from './sql-body.js'
 
 type QueryMessage = Extract<ClientMessage, { readonly kind: 'query' }>

@@ -6,7 +6,7 @@ import type { RequestParameters } from '../database/database.js'
 import type { DbError } from '../errors.js'
 import type { RowShape } from '../protocol/row-json.js'
 import { fieldSource } from '../protocol/json-source.js'
-import { badRequest, checkText, describe, readParameters } from './parameters.js'
+import { badRequest, checkText, describe, readParameters } from '../database/json-parameters.js'
 
 export interface SqlBody {
   readonly sql: string

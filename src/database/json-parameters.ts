@@ -1,5 +1,5 @@
 /** Parameters of SQL as JSON callers send them; numbers keep the text they came in. */
-import type { Parameter, RequestParameters } from '../database/database.js'
+import type { Parameter, RequestParameters } from './database.js'
 import { DbError } from '../errors.js'
 import { elementSources } from '../protocol/json-source.js'
 

@@ -1,0 +1,83 @@
+/** The head of a request of `@neondatabase/serverless`: who asks, how rows are wanted, what BEGIN says. */
+import type { IsolationLevel, TransactionMode } from '../../src/database/database.js'
+import { DbError } from '../../src/errors.js'
+import { parseConnectionString, type Login } from './connection-string.js'
+
+export interface NeonHead {
+  readonly login: Login
+  /** Values as PostgreSQL's text; else as the SQL API has them. */
+  readonly isTextWanted: boolean
+  /** Rows as lists; else as objects. */
+  readonly isArrayWanted: boolean
+  /** Of a batch. */
+  readonly transaction: TransactionMode
+}
+
+/** What pages may send; `neon-pool-opt-in` is of older drivers, and does nothing here. */
+export const neonHeaders: readonly string[] = [
+  ...['neon-connection-string', 'neon-raw-text-output', 'neon-array-mode', 'neon-pool-opt-in'],
+  ...['neon-batch-isolation-level', 'neon-batch-read-only', 'neon-batch-deferrable'],
+]
+
+/** Errors: UNAUTHORIZED if there is no key; STATEMENT_REFUSED, BAD_REQUEST for what is not known. */
+export function readHead(header: (name: string) => string): NeonHead {
+  return {
+    login: readLogin(header),
+    isTextWanted: readFlag('Neon-Raw-Text-Output', header) ?? false,
+    isArrayWanted: readFlag('Neon-Array-Mode', header) ?? false,
+    transaction: {
+      isolation: readIsolation(header('neon-batch-isolation-level')),
+      readOnly: readFlag('Neon-Batch-Read-Only', header),
+      deferrable: readFlag('Neon-Batch-Deferrable', header),
+    },
+  }
+}
+
+/** The driver's `authToken` comes as a bearer; it and the password may both be the key. */
+function readLogin(header: (name: string) => string): Login {
+  const login = parseConnectionString(header('neon-connection-string'))
+  const bearer = /^bearer +(\S+) *$/i.exec(header('authorization'))?.[1] ?? ''
+  if (login.key !== '' && bearer !== '' && login.key !== bearer)
+    throw new DbError(
+      'BAD_REQUEST',
+      'the connection string and Authorization hold two different keys; send one',
+    )
+  const key = login.key === '' ? bearer : login.key
+  if (key !== '') return { ...login, key }
+  throw new DbError('UNAUTHORIZED', 'no API key', {
+    hint: 'It is the password of the connection string: postgres://user:key@host/kalamdb.',
+  })
+}
+
+function readFlag(name: string, header: (name: string) => string): boolean | undefined {
+  const text = header(name.toLowerCase())
+  switch (text) {
+    case '':
+      return undefined
+    case 'true':
+      return true
+    case 'false':
+      return false
+  }
+  throw invalid(`${name} must be true or false`)
+}
+
+const isolationLevels: ReadonlyMap<string, IsolationLevel> = new Map([
+  ['ReadUncommitted', 'READ UNCOMMITTED'],
+  ['ReadCommitted', 'READ COMMITTED'],
+  ['RepeatableRead', 'REPEATABLE READ'],
+  ['Serializable', 'SERIALIZABLE'],
+])
+
+function readIsolation(text: string): IsolationLevel | undefined {
+  if (text === '') return undefined
+  const level = isolationLevels.get(text)
+  if (level !== undefined) return level
+  throw invalid(
+    `Neon-Batch-Isolation-Level must be one of ${[...isolationLevels.keys()].join(', ')}`,
+  )
+}
+
+function invalid(message: string): DbError {
+  return new DbError('BAD_REQUEST', message, { sqlState: '22023' })
+}
