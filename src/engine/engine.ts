@@ -7,7 +7,11 @@
  *   session a caller's sequence of units. It owns the engine from an extended message until
  *           Sync's ReadyForQuery, and while that says T (in transaction) or E (failed one).
  *   lease   that ownership; others wait. It has deadlines.
+ *
+ * A session either ends when its caller's request does, and leaves nothing, or it lasts: then others
+ * use the engine between its units, and find nothing of it; see ADR 0016.
  */
+import type { DbError } from '../errors.js'
 
 /** Who a unit runs as. Enforced below SQL: nothing in the unit can change it. */
 export interface Identity {
@@ -26,7 +30,10 @@ export interface Unit {
   /** Frontend messages; the last is Query, Sync or Flush. Not to be changed afterwards. */
   readonly bytes: Uint8Array
   readonly identity: Identity
-  /** PostgreSQL's search_path, as SQL text: quoted where needed. */
+  /**
+   * PostgreSQL's search_path, as SQL text: quoted where needed. In a session that of its first unit
+   * is what it begins with; from then on it is the session's own to change, the system's units apart.
+   */
   readonly searchPath: string
   /** Longest it may run, in ms from the moment it starts; then it ends with 57014. */
   readonly timeoutMs: number
@@ -73,6 +80,14 @@ export interface Session {
   hold(waitMs: number): Promise<void>
   /** Ends what runs, with 57014. Nothing happens if nothing runs. */
   cancel(): void
+  /** Another session owns the engine right now: a unit would wait for it. */
+  readonly mustWait: boolean
+  /**
+   * Of a session that lasts: the values that are not the server's, by lower-case name, as its last
+   * answer left them, those that hold for its transaction only too. Whatever changed them is in it:
+   * SET, RESET ALL, a function, a rollback. Another map after each change.
+   */
+  readonly settings: ReadonlyMap<string, string>
   /** Rolls back what is open, drops what the session made (temporary tables, settings, cursors, prepared statements) and frees the engine. Safe twice. */
   close(): Promise<void>
 }
@@ -84,6 +99,35 @@ export interface SessionOptions {
   readonly idleMs?: number
   /** False spares the clean-up at `close`: nothing was run that outlives a transaction. */
   readonly leavesState?: boolean
+  /**
+   * Others may use the engine between its units. What the session has (settings, temporary objects,
+   * sequences' last values) is put aside for them and is there again for its own next unit. What it
+   * names in the one backend must have names of its own: see `namePrefix`.
+   */
+  readonly lasts?: boolean
+  /**
+   * Of a session that lasts: what its settings are until it changes them, and again after RESET.
+   * They are set before its first unit, with the rights of that unit's role; if PostgreSQL refuses
+   * one, its ErrorResponse and ReadyForQuery are that unit's reply, and the session has none of them.
+   */
+  readonly settings?: ReadonlyMap<string, string>
+  /** Cursors and prepared statements whose names start so are dropped with the session. */
+  readonly namePrefix?: string
+  /** Who its notifications are said to be from. */
+  readonly processId?: number
+  /**
+   * Called when the session's transaction was ended for being too long or idle (TRANSACTION_TIMEOUT,
+   * 25P04 or 25P03), unless a unit runs. Its next unit, and each after it, fails with the same.
+   */
+  readonly onExpired?: (error: DbError) => void
+}
+
+/** What a NOTIFY told those who LISTEN. */
+export interface Notification {
+  readonly channel: string
+  readonly payload: string
+  /** `SessionOptions.processId` of the session that sent it; 0 if it has none. */
+  readonly processId: number
 }
 
 export interface Engine {
@@ -97,6 +141,13 @@ export interface Engine {
    * to `run` from then on sees what was committed. Returns the function that ends it.
    */
   onCommit(listener: () => void): () => void
+  /**
+   * Calls back with what was notified on the channels that sessions which last LISTEN to, whoever of
+   * them: in order, each once, when the commit that sent it is durable and before its answer. It is
+   * never part of a reply. The engine's channels are all sessions' together and last until UNLISTEN or
+   * a restart (`generation`). Returns the function that ends it.
+   */
+  onNotification(listener: (notification: Notification) => void): () => void
   /** Grows by one with each restart; prepared statements and sessions of an older generation are gone. */
   readonly generation: number
   readonly status: EngineStatus

@@ -14,9 +14,9 @@ const word = {
   running: 1,
   /** When it began, in ms of `Date.now()` modulo 2^31. */
   startedAt: 2,
-  /** When the present lease began, like `startedAt`; 1 while there is one. */
+  /** When the present lease began, like `startedAt`; and the session that has it, 0 for none. */
   leaseStartedAt: 3,
-  leaseHeld: 4,
+  owner: 4,
   /** KiB of WAL written since the last checkpoint. */
   walKib: 5,
   /** Units run, modulo 2^32. */
@@ -100,14 +100,19 @@ export class Control {
     })
   }
 
-  set leaseHeld(held: boolean) {
-    if (held) Atomics.store(this.#words, word.leaseStartedAt, clockMs())
-    Atomics.store(this.#words, word.leaseHeld, held ? 1 : 0)
+  /** The session that owns the engine; 0 for none. */
+  set owner(session: number) {
+    if (session !== 0) Atomics.store(this.#words, word.leaseStartedAt, clockMs())
+    Atomics.store(this.#words, word.owner, session)
+  }
+
+  get owner(): number {
+    return Atomics.load(this.#words, word.owner)
   }
 
   /** How long the present lease has lasted in ms; undefined without one. */
   leaseElapsedMs(): number | undefined {
-    if (Atomics.load(this.#words, word.leaseHeld) === 0) return undefined
+    if (this.owner === 0) return undefined
     return elapsedMs(Atomics.load(this.#words, word.leaseStartedAt))
   }
 

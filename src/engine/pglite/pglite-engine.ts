@@ -13,6 +13,7 @@ import {
   type CopyStream,
   type Engine,
   type EngineStatus,
+  type Notification,
   type Reply,
   type Session,
   type SessionOptions,
@@ -91,6 +92,7 @@ export class PGliteEngine implements Engine {
   readonly #pending = new Map<number, PendingUnit>()
   readonly #restartedAt: number[] = []
   readonly #commitListeners = new Set<() => void>()
+  readonly #notificationListeners = new Set<(notification: Notification) => void>()
   #lock: FolderLock | undefined
   #database = ''
   #unsynced: Unsynced = 'nothing'
@@ -178,7 +180,7 @@ export class PGliteEngine implements Engine {
 
   openSession(options: SessionOptions = {}): Session {
     return new PGliteSession(this, {
-      id: ++this.#lastSession,
+      id: this.#nextSession(),
       leaseMs: options.leaseMs ?? this.#options.transactionTimeoutMs,
       idleMs: options.idleMs ?? this.#options.idleTransactionTimeoutMs,
       leavesState: options.leavesState ?? true,
@@ -188,6 +190,16 @@ export class PGliteEngine implements Engine {
   onCommit(listener: () => void): () => void {
     this.#commitListeners.add(listener)
     return () => this.#commitListeners.delete(listener)
+  }
+
+  onNotification(listener: (notification: Notification) => void): () => void {
+    this.#notificationListeners.add(listener)
+    return () => this.#notificationListeners.delete(listener)
+  }
+
+  /** The session that owns the engine; 0 for none. */
+  get owner(): number {
+    return this.#link?.control.owner ?? 0
   }
 
   close(): Promise<void> {
@@ -264,8 +276,13 @@ export class PGliteEngine implements Engine {
   }
 
   #nextSerial(): number {
-    this.#lastSerial = this.#lastSerial === 0x7fffffff ? 1 : this.#lastSerial + 1
+    this.#lastSerial = numberAfter(this.#lastSerial)
     return this.#lastSerial
+  }
+
+  #nextSession(): number {
+    this.#lastSession = numberAfter(this.#lastSession)
+    return this.#lastSession
   }
 
   #dispatch(pending: PendingUnit): void {
@@ -544,6 +561,11 @@ export class PGliteEngine implements Engine {
   }
 }
 
+/** Of those that fit a word of `Control`, where 0 means none. */
+function numberAfter(last: number): number {
+  return last === 0x7fffffff ? 1 : last + 1
+}
+
 /** As it was before it was sent; the port of its data went with the worker. */
 function withoutWorker(pending: PendingUnit): PendingUnit {
   pending.copy?.close()
@@ -590,10 +612,20 @@ class PGliteSession implements Session {
   #generation: number | undefined
   #running: { readonly unit: Unit; readonly ended: Promise<unknown> } | undefined
   #closing: Promise<void> | undefined
+  #settings: ReadonlyMap<string, string> = new Map()
 
   constructor(engine: PGliteEngine, identity: SessionLife) {
     this.#engine = engine
     this.#identity = identity
+  }
+
+  get mustWait(): boolean {
+    const { owner } = this.#engine
+    return owner !== 0 && owner !== this.#identity.id
+  }
+
+  get settings(): ReadonlyMap<string, string> {
+    return this.#settings
   }
 
   run(unit: Unit): Promise<Reply> {

@@ -298,14 +298,14 @@ export class Scheduler {
     if (this.#owner === session) return
     this.#owner = session
     this.#ownedAt = this.#idleSince
-    this.#options.control.leaseHeld = true
+    this.#options.control.owner = session
     this.#deadlines ??= setInterval(() => this.#checkDeadlines(), deadlineCheckMs)
   }
 
   #disown(): void {
     if (this.#owner === 0) return
     this.#owner = 0
-    this.#options.control.leaseHeld = false
+    this.#options.control.owner = 0
     clearInterval(this.#deadlines)
     this.#deadlines = undefined
     // What the former owner sent meanwhile goes on in line with everybody's.
