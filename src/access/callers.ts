@@ -111,13 +111,13 @@ export class Callers {
   /**
    * The caller to run `EXECUTE AS 'name' (…)` as: that user with the key and the read-only flag of
    * `caller`. A service may act for users, an admin for users and services; none gains more than
-   * the role `user` can do. Errors: FORBIDDEN, NOT_FOUND.
+   * the role `user` can do. `users`: as seen by who has the engine. Errors: FORBIDDEN, NOT_FOUND.
    */
-  async callerFor(caller: Caller, name: string): Promise<Caller> {
+  async callerFor(caller: Caller, name: string, users = this.#users): Promise<Caller> {
     if (caller.role === 'user') {
       throw new DbError('FORBIDDEN', 'EXECUTE AS is for services and admins')
     }
-    const target = this.#byName.get(name) ?? (await this.#findByName(name))
+    const target = this.#byName.get(name) ?? (await this.#findByName(name, users))
     if (target.role === 'admin' || (target.role === 'service' && caller.role !== 'admin')) {
       throw new DbError(
         'FORBIDDEN',
@@ -157,9 +157,9 @@ export class Callers {
     }
   }
 
-  async #findByName(name: string): Promise<KnownUser> {
+  async #findByName(name: string, users: Users): Promise<KnownUser> {
     const changes = this.#changes
-    const user = await this.#users.findByName(name)
+    const user = await users.findByName(name)
     if (user === undefined) throw new DbError('NOT_FOUND', `there is no user '${name}'`)
     if (changes === this.#changes) this.#byName.set(name, user)
     return user

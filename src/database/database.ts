@@ -12,6 +12,7 @@ import type { ResultColumn } from '../protocol/type-info.js'
 import type { Parameter, RequestParameters } from './request-parameters.js'
 import type { TableChange } from './table-changes.js'
 import type { Watch, WatchReceiver, WatchRequest } from './watch.js'
+import type { WireSession, WireSessionOptions } from './wire-session.js'
 
 export type { Caller, Column, Parameter, Presence, RequestParameters }
 
@@ -164,6 +165,11 @@ export interface Database {
    * after a cursor. For code that embeds the server: it sees the rows of all users.
    */
   changes(table: string, after?: string): Observable<TableChange>
+  /**
+   * A session of the Postgres protocol. Close it. Errors: QUERY_REJECTED, STATEMENT_REFUSED and
+   * FORBIDDEN for settings that it cannot be started with; LEASE_TIMEOUT, OVERLOADED, UNAVAILABLE.
+   */
+  openWireSession(caller: Caller, options: WireSessionOptions): Promise<WireSession>
   readonly health: Health
   /** Says from now on that it is stopping. What it was made of is closed by who made that. */
   close(): void

@@ -36,6 +36,8 @@ import { prepareBatch, prepareRequest } from './prepare-request.js'
 import type { Spools } from './spool.js'
 import { StatementRunner, type ReadyStatement, type RunnerRooms } from './statement-runner.js'
 import type { StatementLog } from './statement-log.js'
+import type { WireSession, WireSessionOptions } from './wire-session.js'
+import { openWireSession } from './wire/local-wire-session.js'
 
 export interface DatabaseSettings {
   readonly statementTimeoutMs: number
@@ -166,6 +168,10 @@ class LocalDatabase implements Database {
 
   changes(table: string, after?: string): Observable<TableChange> {
     return tableChanges(this.#options.rooms, table, after)
+  }
+
+  openWireSession(caller: Caller, options: WireSessionOptions): Promise<WireSession> {
+    return openWireSession(this.#options, caller, options)
   }
 
   close(): void {

@@ -28,7 +28,8 @@ export interface DialectOptions {
 
 export interface Dialect {
   /**
-   * The plans of all statements of a text, in order; at least one. They are shared between calls.
+   * The plans of all statements of a text, in order; at the door postgres there may be none. They
+   * are shared between calls.
    * Errors point into `sql` and carry `statement`: SYNTAX_ERROR, STATEMENT_REFUSED, FORBIDDEN,
    * OUT_OF_RESOURCES (nests too deeply), TOO_MANY_PARAMETERS (statements), UNAVAILABLE.
    */
@@ -51,7 +52,7 @@ export async function openDialect(options: DialectOptions): Promise<Dialect> {
       const variant = variantOf(context)
       const known = cache?.get(sql)?.get(variant)
       if (known !== undefined) return known
-      const plans = planAll(readSources(sql, options.statementsMax), context, parser)
+      const plans = planAll(readSources(sql, context, options.statementsMax), context, parser)
       keepPlans(cache, sql, variant, plans)
       return plans
     },
@@ -85,7 +86,7 @@ function openCache(options: DialectOptions): PlanCache | undefined {
   return new LRUCache({
     max: cachedTextsMax,
     maxSize: cachedCharactersMax,
-    sizeCalculation: (_variants, sql) => sql.length,
+    sizeCalculation: (_variants, sql) => Math.max(1, sql.length),
   })
 }
 
@@ -121,11 +122,12 @@ function planAll(
   )
 }
 
-/** The statements of a text; at least one, at most `statementsMax`. */
-function readSources(sql: string, statementsMax = Infinity): Source[] {
+/** The statements of a text, at most `statementsMax`; none only where PostgreSQL's door takes that. */
+function readSources(sql: string, { door }: PlanContext, statementsMax = Infinity): Source[] {
   refuseIllFormed(sql)
   const places = splitStatements(sql)
-  if (places.length === 0) throw new DbError('SYNTAX_ERROR', 'the text has no statement')
+  if (places.length === 0 && door === 'http')
+    throw new DbError('SYNTAX_ERROR', 'the text has no statement')
   if (places.length > statementsMax) {
     const message = `${places.length} statements are more than the ${statementsMax} of one request`
     throw new DbError('TOO_MANY_PARAMETERS', message, { hint: 'http.statements_max is the bound' })

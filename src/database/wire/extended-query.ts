@@ -1,0 +1,299 @@
+/**
+ * The extended protocol: Parse, Bind, Describe, Execute and Close reach PostgreSQL as the client
+ * sent them, but for names, which become the session's own, and for texts that must be another.
+ */
+import type { Plan } from '../../dialect/plan.js'
+import type { Identity } from '../../engine/engine.js'
+import { DbError } from '../../errors.js'
+import {
+  clientMessage,
+  clientTag,
+  readBind,
+  readExecute,
+  readNamed,
+  readParse,
+  target,
+} from './client-messages.js'
+import type { Pipeline } from './pipeline.js'
+import type { Step } from './read-reply.js'
+import type { SessionComposer } from './session-composer.js'
+import { parseMessage, type Prepared, type Runnable } from './session-statement.js'
+import type { StatementSteps } from './statement-steps.js'
+
+export interface ExtendedQueryOptions {
+  readonly pipeline: Pipeline
+  readonly composer: SessionComposer
+  readonly steps: StatementSteps
+  readonly namePrefix: string
+  /** The caller's own identity. */
+  readonly identity: Identity
+  readonly plan: (text: string) => readonly Plan[]
+}
+
+interface Portal {
+  readonly statement: Prepared
+  /** As what it was bound; undefined for an empty text. */
+  readonly runnable: Runnable | undefined
+}
+
+export class ExtendedQuery {
+  readonly #options: ExtendedQueryOptions
+  /** By the client's names. */
+  readonly #statements = new Map<string, Prepared>()
+  readonly #portals = new Map<string, Portal>()
+  /** PostgreSQL's one unnamed statement is this session's. */
+  #unnamedIsThere = false
+
+  constructor(options: ExtendedQueryOptions) {
+    this.#options = options
+  }
+
+  /** Nothing is pending; outside a transaction there are no portals, and others use the engine. */
+  ready(isIdle: boolean): void {
+    if (!isIdle) return
+    this.#unnamedIsThere = false
+    if (this.#portals.size > 0) this.#portals.clear()
+  }
+
+  /** Someone else's text became PostgreSQL's unnamed statement. */
+  unnamedIsTaken(): void {
+    this.#unnamedIsThere = false
+  }
+
+  /** A Query ends the unnamed statement, as in PostgreSQL. */
+  forgetUnnamed(): void {
+    this.#statements.delete('')
+    this.#unnamedIsThere = false
+  }
+
+  /** Errors: those of the message and of its text; nothing was added then. */
+  add(message: Uint8Array): undefined | Promise<void> {
+    const tag = message[0] ?? 0
+    switch (tag) {
+      case clientTag.parse:
+        return this.#parse(message)
+      case clientTag.bind:
+        return this.#bind(message)
+      case clientTag.describe:
+        return this.#describe(message)
+      case clientTag.execute:
+        this.#execute(message)
+        return undefined
+      case clientTag.close:
+        this.#close(message)
+        return undefined
+      default:
+        throw new DbError('BAD_REQUEST', `invalid frontend message type ${tag}`)
+    }
+  }
+
+  #parse(message: Uint8Array): undefined | Promise<void> {
+    const { name, text, typesAt } = readParse(message)
+    const plan = this.#planOne(text)
+    if (name !== '' && this.#statements.has(name))
+      throw new DbError('ALREADY_EXISTS', `prepared statement "${name}" already exists`, {
+        sqlState: '42P05',
+      })
+    const statement: Prepared = {
+      ...{ name, text, plan },
+      backendName: this.#backendName(name),
+      types: message.subarray(typesAt),
+      runnable: undefined,
+      isThere: true,
+    }
+    const composing = this.#composed(plan)
+    if (composing instanceof Promise)
+      return composing.then((runnable) => this.#addParse(statement, runnable, message))
+    this.#addParse(statement, composing, message)
+    return undefined
+  }
+
+  /** PostgreSQL takes one statement, or none. */
+  #planOne(text: string): Plan | undefined {
+    const plans = this.#options.plan(text)
+    if (plans.length < 2) return plans[0]
+    const message = 'cannot insert multiple commands into a prepared statement'
+    throw new DbError('SYNTAX_ERROR', message)
+  }
+
+  #composed(plan: Plan | undefined): Runnable | undefined | Promise<Runnable> {
+    if (plan === undefined) return undefined
+    if (plan.kind === 'sql' || plan.kind === 'execute-as')
+      return this.#options.composer.compose(plan)
+    throw new DbError('STATEMENT_REFUSED', 'not yet')
+  }
+
+  #addParse(statement: Prepared, runnable: Runnable | undefined, message: Uint8Array): void {
+    const { pipeline, steps } = this.#options
+    const { name, text } = statement
+    statement.runnable = runnable
+    const before = this.#statements.get(name)
+    this.#statements.set(name, statement)
+    if (name === '') this.#unnamedIsThere = true
+    const asSent = name === '' && (runnable === undefined || runnable.composed.text === text)
+    pipeline.add(this.#identityOf(runnable), asSent ? message : parseMessage(statement), {
+      hides: 'nothing',
+      inClientsWords: steps.words(runnable),
+      failed: (error) => this.#takeBack(statement, error === undefined ? before : undefined),
+    })
+    this.#refuseIfNeeded(runnable)
+  }
+
+  /** A Parse that failed leaves no unnamed statement; one that was passed over, that of before. */
+  #takeBack(statement: Prepared, before: Prepared | undefined): void {
+    const { name } = statement
+    if (name === '') this.#unnamedIsThere = false
+    if (this.#statements.get(name) !== statement) return
+    if (before === undefined) this.#statements.delete(name)
+    else this.#statements.set(name, before)
+  }
+
+  /** What it names is PostgreSQL's to say first: it analyses the text, and only then it is refused. */
+  #refuseIfNeeded(runnable: Runnable | undefined): void {
+    if (runnable?.refusal !== undefined) this.#options.pipeline.refuse(runnable.refusal)
+  }
+
+  #bind(message: Uint8Array): undefined | Promise<void> {
+    const bound = readBind(message)
+    const statement = this.#find(bound.statement)
+    const { portal, valuesAt } = bound
+    const add = (): void => {
+      const { runnable, backendName } = statement
+      const asSent = portal === '' && backendName === ''
+      const sent = asSent
+        ? message
+        : clientMessage(
+            clientTag.bind,
+            this.#backendName(portal),
+            backendName,
+            message.subarray(valuesAt),
+          )
+      this.#portals.set(portal, { statement, runnable })
+      this.#add(runnable, sent)
+    }
+    const preparing = this.#prepareNow(statement)
+    if (preparing !== undefined) return preparing.then(add)
+    add()
+    return undefined
+  }
+
+  #describe(message: Uint8Array): undefined | Promise<void> {
+    const { target: what, name } = readNamed(message)
+    if (what === target.statement) {
+      const statement = this.#find(name)
+      const add = (): void => {
+        const { backendName, runnable } = statement
+        const sent =
+          backendName === '' ? message : clientMessage(clientTag.describe, what, backendName)
+        this.#add(runnable, sent)
+      }
+      const preparing = this.#prepareNow(statement)
+      if (preparing !== undefined) return preparing.then(add)
+      add()
+      return undefined
+    }
+    const sent =
+      name === '' ? message : clientMessage(clientTag.describe, what, this.#backendName(name))
+    this.#add(this.#portals.get(name)?.runnable, sent)
+    return undefined
+  }
+
+  #execute(message: Uint8Array): void {
+    const { pipeline, steps } = this.#options
+    const { portal } = readExecute(message)
+    const runnable = this.#portals.get(portal)?.runnable
+    const sent =
+      portal === ''
+        ? message
+        : clientMessage(clientTag.execute, this.#backendName(portal), message.subarray(-4))
+    if (runnable === undefined) this.#add(undefined, sent)
+    else pipeline.add(runnable.identity, sent, steps.execution(runnable))
+  }
+
+  #close(message: Uint8Array): void {
+    const { target: what, name } = readNamed(message)
+    const sent =
+      name === '' ? message : clientMessage(clientTag.close, what, this.#backendName(name))
+    if (what !== target.statement) {
+      this.#portals.delete(name)
+      this.#add(undefined, sent)
+      return
+    }
+    const statement = this.#statements.get(name)
+    this.#statements.delete(name)
+    if (name === '') this.#unnamedIsThere = false
+    this.#add(undefined, sent, () => {
+      if (statement !== undefined && name !== '') this.#statements.set(name, statement)
+    })
+  }
+
+  /** A message that PostgreSQL answers as it stands. */
+  #add(runnable: Runnable | undefined, message: Uint8Array, failed?: () => void): void {
+    const { pipeline, steps } = this.#options
+    const step: Step = {
+      hides: 'nothing',
+      inClientsWords: steps.words(runnable),
+      ...(failed === undefined ? {} : { failed }),
+    }
+    pipeline.add(this.#identityOf(runnable), message, step)
+  }
+
+  /**
+   * Sees to it that PostgreSQL has the statement as it is to run now: others may have used the
+   * unnamed one since, and tables may have become others.
+   */
+  #prepareNow(statement: Prepared): undefined | Promise<void> {
+    const { plan, runnable, name } = statement
+    const isThere = name === '' ? this.#unnamedIsThere : statement.isThere
+    const isCurrent = runnable === undefined || this.#options.composer.isCurrent(runnable)
+    if (isThere && isCurrent) return undefined
+    const composing = this.#composed(plan)
+    if (composing instanceof Promise)
+      return composing.then((now) => this.#prepareAnew(statement, now, isThere))
+    this.#prepareAnew(statement, composing, isThere)
+    return undefined
+  }
+
+  #prepareAnew(statement: Prepared, now: Runnable | undefined, isThere: boolean): void {
+    const { pipeline, steps } = this.#options
+    const { runnable, backendName, name } = statement
+    statement.runnable = now
+    if (isThere && isSameText(now, runnable)) return
+    statement.isThere = true
+    const identity = this.#identityOf(now)
+    const hidden = { hides: 'everything', inClientsWords: steps.words(now) } as const
+    if (name !== '')
+      pipeline.add(identity, clientMessage(clientTag.close, target.statement, backendName), hidden)
+    pipeline.add(identity, parseMessage(statement), {
+      ...hidden,
+      failed: () => {
+        statement.isThere = false
+        if (name === '') this.#unnamedIsThere = false
+      },
+    })
+    if (name === '') this.#unnamedIsThere = true
+    this.#refuseIfNeeded(now)
+  }
+
+  #find(name: string): Prepared {
+    const statement = this.#statements.get(name)
+    if (statement !== undefined) return statement
+    const message =
+      name === ''
+        ? 'unnamed prepared statement does not exist'
+        : `prepared statement "${name}" does not exist`
+    throw new DbError('QUERY_REJECTED', message, { sqlState: '26000' })
+  }
+
+  #backendName(name: string): string {
+    return name === '' ? '' : this.#options.namePrefix + name
+  }
+
+  #identityOf(runnable: Runnable | undefined): Identity {
+    return runnable?.identity ?? this.#options.identity
+  }
+}
+
+function isSameText(one: Runnable | undefined, other: Runnable | undefined): boolean {
+  return one?.composed.text === other?.composed.text && one?.identity === other?.identity
+}

@@ -1,0 +1,250 @@
+/**
+ * The session behind the Postgres door. It plans every text as the other doors do, lets PostgreSQL
+ * run it under names of its own, and passes on what PostgreSQL says.
+ *
+ *   Query                 plan ─► Parse Bind Describe Execute, of each statement ─► Sync
+ *   Parse Bind Execute …  plan ─► the same messages, with the session's names    ─► Flush, Sync
+ *
+ * A text of several statements is one implicit transaction to PostgreSQL, and so is what stands
+ * between two Syncs: both are one pipeline here.
+ */
+import type { Callers } from '../../access/callers.js'
+import type { Dialect } from '../../dialect/open-dialect.js'
+import type { Plan, PlanContext } from '../../dialect/plan.js'
+import type { Session } from '../../engine/engine.js'
+import { dataRows, firstError } from '../../engine/backend-messages.js'
+import { MessageWriter } from '../../engine/frontend-messages.js'
+import { DbError } from '../../errors.js'
+import type { Caller } from '../database.js'
+import { listsLiveQueries, writeLiveQueries } from '../live-query-list.js'
+import type { StatementLog } from '../statement-log.js'
+import { sqlPlanOf, type RunnerRooms } from '../statement-runner.js'
+import type { WireSession, WireSessionOptions } from '../wire-session.js'
+import { clientTag, readQuery } from './client-messages.js'
+import { ExtendedQuery } from './extended-query.js'
+import { Pipeline } from './pipeline.js'
+import { emptyQuery, type TransactionStatus } from './server-messages.js'
+import { SessionComposer } from './session-composer.js'
+import { refuseStartup, SessionSettings } from './session-settings.js'
+import { StatementSteps } from './statement-steps.js'
+
+export interface WireRooms {
+  readonly rooms: RunnerRooms
+  readonly dialect: Dialect
+  readonly callers: Callers
+  readonly log: StatementLog
+  readonly settings: {
+    readonly statementTimeoutMs: number
+    readonly leaseWaitMs: number
+    readonly resultBytesMax: number
+  }
+}
+
+/** Errors: what is wrong with its settings (QUERY_REJECTED, STATEMENT_REFUSED, FORBIDDEN); the engine's. */
+export async function openWireSession(
+  rooms: WireRooms,
+  caller: Caller,
+  options: WireSessionOptions,
+): Promise<WireSession> {
+  refuseStartup(options.settings, caller)
+  const session = new LocalWireSession(rooms, caller, options)
+  try {
+    await session.open()
+    return session
+  } catch (error) {
+    await session.close()
+    throw error
+  }
+}
+
+let lastSession = 0
+
+class LocalWireSession implements WireSession {
+  readonly #rooms: WireRooms
+  readonly #caller: Caller
+  readonly #context: PlanContext
+  readonly #session: Session
+  readonly #settings: SessionSettings
+  readonly #pipeline: Pipeline
+  readonly #composer: SessionComposer
+  readonly #steps: StatementSteps
+  readonly #extended: ExtendedQuery
+  #parameters: ReadonlyMap<string, string> = new Map()
+  #closing: Promise<void> | undefined
+
+  constructor(
+    rooms: WireRooms,
+    caller: Caller,
+    { client, settings, processId }: WireSessionOptions,
+  ) {
+    const { role, readOnly, identity } = caller
+    const namePrefix = `kalam_w${++lastSession}_`
+    this.#rooms = rooms
+    this.#caller = caller
+    this.#context = { role, readOnly, door: 'postgres' }
+    this.#session = rooms.rooms.engine.openSession({
+      ...{ lasts: true, settings, namePrefix, processId },
+    })
+    this.#settings = new SessionSettings(() => this.#session.settings, rooms.settings)
+    this.#pipeline = new Pipeline({
+      ...{ client, identity },
+      session: this.#session,
+      limits: () => this.#limits(),
+      onSchemaChange: () => this.#composer.schemaChanged(),
+      onReady: (status) => this.#ready(status),
+    })
+    this.#composer = new SessionComposer({
+      ...{ caller, rooms: rooms.rooms, callers: rooms.callers },
+      ...{ pipeline: this.#pipeline, settings: this.#settings },
+    })
+    this.#steps = new StatementSteps({
+      ...{ namePrefix, log: rooms.log },
+      ...{ pipeline: this.#pipeline, composer: this.#composer },
+    })
+    this.#extended = new ExtendedQuery({
+      ...{ namePrefix, identity, steps: this.#steps },
+      ...{ pipeline: this.#pipeline, composer: this.#composer },
+      plan: (text) => this.#plan(text),
+    })
+  }
+
+  get parameters(): ReadonlyMap<string, string> {
+    return this.#parameters
+  }
+
+  /** Applies what the session is started with, and reads what the greeting says of it. */
+  async open(): Promise<void> {
+    const bytes = new MessageWriter().parse('', selectReported).bind('', []).execute().sync()
+    const unit = { ...this.#limits(), identity: this.#caller.identity }
+    const reply = await this.#session.run({ ...unit, bytes: bytes.finish() })
+    const error = firstError(reply)
+    if (error !== undefined) throw error
+    const [values = []] = dataRows(reply)
+    const parameters = new Map<string, string>(
+      reported.map((name, index) => [name, values[index] ?? '']),
+    )
+    parameters.set('session_authorization', this.#caller.name)
+    this.#parameters = parameters
+  }
+
+  async run(messages: readonly Uint8Array[]): Promise<void> {
+    for (const message of messages) {
+      const done = this.#take(message)
+      if (done !== undefined) await done
+    }
+  }
+
+  cancel(): void {
+    this.#session.cancel()
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#session.close()
+    return this.#closing
+  }
+
+  #take(message: Uint8Array): undefined | Promise<void> {
+    const tag = message[0] ?? 0
+    switch (tag) {
+      case clientTag.sync:
+        return this.#pipeline.sync()
+      case clientTag.flush:
+        return this.#pipeline.flush()
+      case clientTag.query:
+        // What fails before a Query without a Sync in between passes it over too.
+        return this.#pipeline.passesOver ? undefined : this.#query(message)
+      case clientTag.functionCall:
+        return this.#pipeline.passesOver ? undefined : this.#refuseFunctionCall()
+      default:
+        return this.#pipeline.passesOver ? undefined : this.#add(message)
+    }
+  }
+
+  #add(message: Uint8Array): undefined | Promise<void> {
+    try {
+      const adding = this.#extended.add(message)
+      return adding instanceof Promise
+        ? adding.catch((error: unknown) => this.#refuse(error))
+        : undefined
+    } catch (error) {
+      this.#refuse(error)
+      return undefined
+    }
+  }
+
+  async #query(message: Uint8Array): Promise<void> {
+    this.#extended.forgetUnnamed()
+    try {
+      const plans = this.#plan(readQuery(message))
+      if (plans.length === 0) await this.#pipeline.say(emptyQuery)
+      for (const plan of plans) {
+        await this.#runPlan(plan)
+        if (this.#pipeline.passesOver) break
+      }
+    } catch (error) {
+      this.#refuse(error)
+    }
+    await this.#pipeline.sync()
+  }
+
+  async #runPlan(plan: Plan): Promise<void> {
+    if (plan.kind !== 'sql' && plan.kind !== 'execute-as')
+      throw new DbError('STATEMENT_REFUSED', 'not yet')
+    const sql = sqlPlanOf(plan)
+    if (sql !== undefined && listsLiveQueries(sql))
+      await writeLiveQueries(this.#composer.runner, this.#rooms.rooms.live.list())
+    const composing = this.#composer.compose(plan)
+    this.#steps.runWhole(composing instanceof Promise ? await composing : composing)
+  }
+
+  async #refuseFunctionCall(): Promise<void> {
+    this.#refuse(
+      new DbError('STATEMENT_REFUSED', 'function calls of the protocol are not supported', {
+        hint: 'call the function in a SELECT',
+      }),
+    )
+    await this.#pipeline.sync()
+  }
+
+  /** What cannot be told to the client as its statement's error ends the connection. */
+  #refuse(error: unknown): void {
+    if (!(error instanceof DbError)) throw error
+    this.#pipeline.refuse(error)
+  }
+
+  #plan(text: string): readonly Plan[] {
+    return this.#rooms.dialect.planStatements(text, this.#context)
+  }
+
+  #ready(status: TransactionStatus): void {
+    const isIdle = status === 'I'
+    this.#composer.ready(isIdle)
+    this.#extended.ready(isIdle)
+  }
+
+  #limits() {
+    return {
+      searchPath: 'public',
+      timeoutMs: this.#settings.statementTimeoutMs,
+      waitMs: this.#settings.leaseWaitMs,
+      replyBytesMax: this.#rooms.settings.resultBytesMax,
+    }
+  }
+}
+
+/** What PostgreSQL reports to clients at start and after each change (PG docs 55.2.7). */
+const reported = [
+  ...['application_name', 'client_encoding', 'DateStyle', 'default_transaction_read_only'],
+  ...['in_hot_standby', 'integer_datetimes', 'IntervalStyle', 'is_superuser', 'scram_iterations'],
+  ...[
+    'search_path',
+    'server_encoding',
+    'server_version',
+    'standard_conforming_strings',
+    'TimeZone',
+  ],
+] as const
+
+const selectReported = `select ${reported
+  .map((name) => `pg_catalog.current_setting('${name}')`)
+  .join(', ')}`

@@ -1,0 +1,260 @@
+/**
+ * What a session sends to the engine and what its client hears. Steps gather until a Flush or Sync;
+ * then they run as one unit, or as one for each identity:
+ *
+ *   add, add, add ──► parts, by identity ──► unit … Flush, unit … Sync ──► engine
+ *                                   client ◄── replies, read along the steps
+ *
+ * After an error all is passed over until Sync, as PostgreSQL does.
+ */
+import type { Identity, Reply, Session } from '../../engine/engine.js'
+import { DbError } from '../../errors.js'
+import type { WireClient } from '../wire-session.js'
+import { clientMessage, clientTag } from './client-messages.js'
+import { failEach, readReply, type ReplyRead, type Step } from './read-reply.js'
+import { errorMessage, readyForQuery, type TransactionStatus } from './server-messages.js'
+
+export interface PipelineLimits {
+  readonly searchPath: string
+  readonly timeoutMs: number
+  readonly waitMs: number
+  readonly replyBytesMax: number
+}
+
+export interface PipelineOptions {
+  readonly session: Session
+  readonly client: WireClient
+  /** Who Sync and what we refuse run as. */
+  readonly identity: Identity
+  readonly limits: () => PipelineLimits
+  /** DDL was done, by a function perhaps. */
+  readonly onSchemaChange: () => void
+  /** ReadyForQuery came: nothing is pending. */
+  readonly onReady: (status: TransactionStatus) => void
+}
+
+interface Part {
+  readonly identity: Identity
+  readonly messages: Uint8Array[]
+  readonly steps: Step[]
+}
+
+const syncMessage = clientMessage(clientTag.sync)
+const flushMessage = clientMessage(clientTag.flush)
+
+export class Pipeline {
+  readonly #options: PipelineOptions
+  #parts: Part[] = []
+  #status: TransactionStatus = 'I'
+  /** The engine has read messages after which no Sync came yet. */
+  #isOpen = false
+  /** An answer was lost, and with it what it said of the transaction. */
+  #isUnsure = false
+  #passesOver = false
+  /** The last step added is one that fails. */
+  #isRefused = false
+  /** Said before anything else. */
+  readonly #unsaid: Uint8Array[] = []
+  #tookMs = 0
+
+  constructor(options: PipelineOptions) {
+    this.#options = options
+  }
+
+  /** As of the last ReadyForQuery. */
+  get status(): TransactionStatus {
+    return this.#status
+  }
+
+  /** The engine is this session's own at the moment. */
+  get isEngaged(): boolean {
+    return this.#isOpen || this.#status !== 'I'
+  }
+
+  /** Messages ran or wait to run that no Sync has ended yet. */
+  get isOpen(): boolean {
+    return this.#isOpen || this.#parts.length > 0
+  }
+
+  /** Something failed, or is going to: all is passed over until Sync. */
+  get passesOver(): boolean {
+    return this.#passesOver || this.#isRefused
+  }
+
+  /** How long each Execute of the present unit took, on average. */
+  get tookMs(): number {
+    return this.#tookMs
+  }
+
+  add(identity: Identity, message: Uint8Array, step: Step): void {
+    const last = this.#parts.at(-1)
+    if (last !== undefined && isSame(last.identity, identity)) {
+      last.messages.push(message)
+      last.steps.push(step)
+    } else this.#parts.push({ identity, messages: [message], steps: [step] })
+  }
+
+  /** The statement fails with this error, and with it what it stands in. */
+  refuse(error: DbError): void {
+    if (this.#parts.length === 0 && !this.isEngaged) {
+      this.#passesOver = true
+      this.#unsaid.push(errorMessage(error))
+      return
+    }
+    this.#isRefused = true
+    this.add(this.#options.identity, failingMessage, { hides: 'nothing', refusal: error })
+  }
+
+  /** Says something of ours, after the answers to all that was added before. */
+  async say(...messages: readonly Uint8Array[]): Promise<void> {
+    await this.flush()
+    if (!this.#passesOver) await this.#send(messages)
+  }
+
+  /** Runs what is pending. */
+  async flush(): Promise<void> {
+    await this.#sendUnsaid()
+    for (const part of this.#takeParts())
+      if (this.#passesOver) passOver(part)
+      else await this.#run(part, 'flush')
+  }
+
+  /** Runs what is pending and ends it. `hidden`: the client asked for no ReadyForQuery. */
+  async sync({ hidden = false }: { readonly hidden?: boolean } = {}): Promise<void> {
+    await this.#sendUnsaid()
+    const parts = this.#takeParts()
+    let isReady = false
+    for (const [index, part] of parts.entries()) {
+      if (this.#passesOver) {
+        passOver(part)
+        continue
+      }
+      const end = index < parts.length - 1 ? 'flush' : hidden ? 'hidden-sync' : 'sync'
+      isReady = (await this.#run(part, end))?.status !== undefined
+    }
+    if (!isReady && (this.#isOpen || this.#isUnsure))
+      isReady = (await this.#runSync(hidden))?.status !== undefined
+    if (!isReady && !hidden) await this.#send([readyForQuery(this.#status)])
+    this.#passesOver = false
+    this.#isRefused = false
+    this.#isOpen = false
+    this.#options.onReady(this.#status)
+  }
+
+  /** Runs messages of our own as the system or the caller, after all that is pending. */
+  async runAside(identity: Identity, messages: readonly Uint8Array[]): Promise<Reply> {
+    await this.flush()
+    const end = this.#isOpen ? flushMessage : syncMessage
+    const { session, limits } = this.#options
+    return session.run({ ...limits(), bytes: Buffer.concat([...messages, end]), identity })
+  }
+
+  #takeParts(): Part[] {
+    const parts = this.#parts
+    this.#parts = []
+    return parts
+  }
+
+  #runSync(hidden: boolean): Promise<ReplyRead | undefined> {
+    const part = { identity: this.#options.identity, messages: [], steps: [] }
+    return this.#run(part, hidden ? 'hidden-sync' : 'sync')
+  }
+
+  /** Undefined if the engine gave no answer; then why was said. */
+  async #run(part: Part, end: 'flush' | 'sync' | 'hidden-sync'): Promise<ReplyRead | undefined> {
+    const reply = await this.#runUnit(part, end === 'flush' ? flushMessage : syncMessage)
+    if (reply === undefined) return undefined
+    const read = readReply(reply, part.steps, { hidesReady: end === 'hidden-sync' })
+    if (end === 'flush') this.#isOpen = true
+    if (read.hasFailed) this.#passesOver = true
+    if (read.changedSchema) this.#options.onSchemaChange()
+    if (read.status !== undefined) {
+      this.#status = read.status
+      this.#isOpen = false
+      this.#isUnsure = false
+    }
+    if (read.pieces.length > 0) await this.#send(read.pieces)
+    return read
+  }
+
+  async #runUnit(part: Part, end: Uint8Array): Promise<Reply | undefined> {
+    const { session, limits } = this.#options
+    const bytes = Buffer.concat([...part.messages, end])
+    const startedAt = performance.now()
+    const settle = (): void => {
+      const executes = part.steps.filter(({ executes: isOne }) => isOne === true).length
+      this.#tookMs = (performance.now() - startedAt) / Math.max(1, executes)
+    }
+    try {
+      const reply = await session.run({ ...limits(), bytes, identity: part.identity })
+      settle()
+      return reply
+    } catch (error) {
+      if (!(error instanceof DbError) || endsConnection.has(error.code)) throw error
+      settle()
+      failEach(part.steps, error)
+      this.#passesOver = true
+      if (!nothingRan.has(error.code)) this.#isUnsure = true
+      await this.#send([errorMessage(asPostgres(error))])
+      return undefined
+    }
+  }
+
+  async #sendUnsaid(): Promise<void> {
+    if (this.#unsaid.length > 0) await this.#send(this.#unsaid.splice(0))
+  }
+
+  async #send(messages: readonly Uint8Array[]): Promise<void> {
+    const [first] = messages
+    if (first === undefined) return
+    const sent = this.#options.client.send(messages.length === 1 ? first : Buffer.concat(messages))
+    if (sent instanceof Promise) await sent
+  }
+}
+
+function passOver({ steps }: Part): void {
+  for (const step of steps) step.failed?.(undefined)
+}
+
+/** The transaction is gone, or the engine. */
+const endsConnection: ReadonlySet<string> = new Set([
+  'TRANSACTION_TIMEOUT',
+  'ENGINE_RESTARTED',
+  'UNAVAILABLE',
+])
+
+const nothingRan: ReadonlySet<string> = new Set(['LEASE_TIMEOUT', 'OVERLOADED'])
+
+/** Binds a statement that is not there: PostgreSQL fails as it would by itself. */
+const failingMessage = clientMessage(
+  clientTag.bind,
+  '',
+  'kalam_refused',
+  Uint8Array.of(0, 0, 0, 0, 0, 0),
+)
+
+function isSame(one: Identity, other: Identity): boolean {
+  return (
+    one === other ||
+    (one.roleOid === other.roleOid &&
+      one.userId === other.userId &&
+      one.readOnly === other.readOnly)
+  )
+}
+
+/** In PostgreSQL's words, which clients look for. */
+function asPostgres(error: DbError): DbError {
+  const { code, fields } = error
+  const message = postgresMessages.get(code)
+  if (message !== undefined) return new DbError(code, message, fields)
+  if (code === 'LEASE_TIMEOUT')
+    return error.with({
+      hint: 'engine.lease_wait_ms is the bound; transactions have the engine one at a time',
+    })
+  return error
+}
+
+const postgresMessages: ReadonlyMap<string, string> = new Map([
+  ['CANCELLED', 'canceling statement due to user request'],
+  ['STATEMENT_TIMEOUT', 'canceling statement due to statement timeout'],
+])

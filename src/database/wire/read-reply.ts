@@ -1,0 +1,175 @@
+/**
+ * From what PostgreSQL answered to a unit to what the client hears of it. Messages are walked by
+ * their headers and passed on in the buffer they came in; only what must be changed is copied.
+ *
+ *   steps of the unit:  parse (ours)  bind    describe   execute
+ *   its reply:          1             2       T          D D D C     Z
+ *   what is said:                     2       T          D D D C     Z
+ */
+import {
+  changedSchemaState,
+  errorResponse,
+  temporaryObjectState,
+} from '../../engine/backend-messages.js'
+import type { DbError } from '../../errors.js'
+import {
+  commandComplete,
+  errorMessage,
+  readFields,
+  serverTag,
+  type TransactionStatus,
+} from './server-messages.js'
+
+/** One message of a unit, and what becomes of its answer. */
+export interface Step {
+  readonly hides: 'nothing' | 'everything' | 'no-data'
+  /** The error or notice in the client's words: positions in its text, names that it gave. */
+  readonly inClientsWords?: (message: Uint8Array) => Uint8Array
+  /** What is said in place of the error that this step is sure to bring. */
+  readonly refusal?: DbError
+  /** The command tag for the client, where it is not PostgreSQL's. */
+  readonly tagFor?: ((tag: string) => string) | undefined
+  /** It went well; with PostgreSQL's command tag, if it was an Execute. */
+  readonly succeeded?: ((tag: string | undefined) => void) | undefined
+  /** It failed, with this error, or was passed over because one before it had. */
+  readonly failed?: ((error: DbError | undefined) => void) | undefined
+  /** It is an Execute. */
+  readonly executes?: boolean
+}
+
+export interface ReplyRead {
+  /** For the client, in order. */
+  readonly pieces: readonly Uint8Array[]
+  /** Of ReadyForQuery; undefined if the unit ended in Flush. */
+  readonly status: TransactionStatus | undefined
+  readonly hasFailed: boolean
+  /** DDL was done, by a function perhaps. */
+  readonly changedSchema: boolean
+}
+
+const headerBytes = 5
+
+export function readReply(
+  reply: Uint8Array,
+  steps: readonly Step[],
+  { hidesReady }: { readonly hidesReady: boolean },
+): ReplyRead {
+  const pieces: Uint8Array[] = []
+  let keptFrom = 0
+  const replace = (start: number, end: number, by?: Uint8Array): void => {
+    if (start > keptFrom) pieces.push(reply.subarray(keptFrom, start))
+    if (by !== undefined) pieces.push(by)
+    keptFrom = end
+  }
+  let next = 0
+  let status: TransactionStatus | undefined
+  let hasFailed = false
+  let changedSchema = false
+  for (let at = 0; at < reply.length;) {
+    const tag = reply[at] ?? 0
+    const end = at + 1 + lengthAt(reply, at + 1)
+    const step = steps[next]
+    switch (tag) {
+      case serverTag.parseComplete:
+      case serverTag.bindComplete:
+      case serverTag.closeComplete:
+      case serverTag.rowDescription:
+      case serverTag.noData:
+      case serverTag.emptyQuery:
+      case serverTag.portalSuspended:
+        if (hides(step, tag)) replace(at, end)
+        next += 1
+        step?.succeeded?.(undefined)
+        break
+      case serverTag.commandComplete: {
+        const command = ascii(reply, at + headerBytes, end - 1)
+        const said = step?.tagFor?.(command)
+        if (hides(step, tag)) replace(at, end)
+        else if (said !== undefined && said !== command) replace(at, end, commandComplete(said))
+        next += 1
+        step?.succeeded?.(command)
+        break
+      }
+      case serverTag.error: {
+        const message = reply.subarray(at, end)
+        const { refusal, inClientsWords } = step ?? {}
+        if (refusal !== undefined) replace(at, end, errorMessage(refusal))
+        else replace(at, end, inClientsWords?.(message) ?? message)
+        hasFailed = true
+        const cause = refusal ?? errorResponse(reply, at + headerBytes, end)
+        failEach(steps.slice(next), cause)
+        next = steps.length
+        break
+      }
+      case serverTag.notice: {
+        const state = stateOf(reply, at + headerBytes, end)
+        if (state === changedSchemaState) changedSchema = true
+        if (isOurs(state, reply.subarray(at + headerBytes, end))) replace(at, end)
+        else if (step?.inClientsWords !== undefined)
+          replace(at, end, step.inClientsWords(reply.subarray(at, end)))
+        break
+      }
+      case serverTag.notification:
+        // It comes to all who listen by another way.
+        replace(at, end)
+        break
+      case serverTag.readyForQuery:
+        status = statusAt(reply, at + headerBytes)
+        if (hidesReady) replace(at, end)
+        break
+      default:
+        // Rows, ParameterDescription before its RowDescription, COPY, ParameterStatus.
+        if (step?.hides === 'everything' && tag !== serverTag.parameterStatus) replace(at, end)
+    }
+    at = end
+  }
+  replace(reply.length, reply.length)
+  return { pieces, status, hasFailed, changedSchema }
+}
+
+/** A notice by which the system tells itself something, or that its own functions brought about. */
+function isOurs(state: string, fields: Uint8Array): boolean {
+  if (state === changedSchemaState || state === temporaryObjectState) return true
+  const context = readFields(fields, 0, fields.length).get('W') ?? ''
+  const [, innermost] = /^PL\/pgSQL function (\S+)/m.exec(context) ?? []
+  return innermost?.startsWith('kalam.') === true
+}
+
+/** The first is the one that failed. */
+export function failEach(steps: readonly Step[], error: DbError): void {
+  for (const [index, step] of steps.entries()) step.failed?.(index === 0 ? error : undefined)
+}
+
+function hides(step: Step | undefined, tag: number): boolean {
+  if (step === undefined || step.hides === 'nothing') return false
+  return step.hides === 'everything' || tag === serverTag.noData
+}
+
+function statusAt(reply: Uint8Array, at: number): TransactionStatus {
+  const status = String.fromCharCode(reply[at] ?? 0)
+  return status === 'T' || status === 'E' ? status : 'I'
+}
+
+/** The SQLSTATE among the fields of an error or notice. */
+function stateOf(reply: Uint8Array, start: number, end: number): string {
+  for (let at = start; at < end && reply[at] !== 0; at = reply.indexOf(0, at) + 1)
+    if (reply[at] === fieldCode) return ascii(reply, at + 1, reply.indexOf(0, at))
+  return ''
+}
+
+const fieldCode = 0x43
+
+function ascii(bytes: Uint8Array, start: number, end: number): string {
+  let text = ''
+  for (let at = start; at < end; at++) text += String.fromCharCode(bytes[at] ?? 0)
+  return text
+}
+
+function lengthAt(bytes: Uint8Array, at: number): number {
+  return (
+    ((bytes[at] ?? 0) << 24) |
+    ((bytes[at + 1] ?? 0) << 16) |
+    ((bytes[at + 2] ?? 0) << 8) |
+    (bytes[at + 3] ?? 0)
+  )
+}

@@ -1,0 +1,172 @@
+/**
+ * What a session's statements become at their turn: for the tables, settings and rights that are
+ * its own at that moment. Nearly always all of it is known, and nothing is awaited.
+ */
+import type { Callers } from '../../access/callers.js'
+import type { ExecuteAsPlan, SqlPlan } from '../../dialect/plan.js'
+import type { Rewriting } from '../../dialect/rewrite/rewrite-statement.js'
+import { noTables, type TableShapes } from '../../dialect/table-shape.js'
+import type { Identity } from '../../engine/engine.js'
+import type { QueryRunner } from '../../engine/queries.js'
+import { DbError } from '../../errors.js'
+import { mentionsNone, namedUsers } from '../compose-statement.js'
+import type { Caller } from '../database.js'
+import { mustSeeEverything, seesEverything } from '../row-security.js'
+import type { RunnerRooms } from '../statement-runner.js'
+import type { Pipeline } from './pipeline.js'
+import type { SessionSettings } from './session-settings.js'
+import type { Runnable } from './session-statement.js'
+import { systemRunner } from './system-runner.js'
+
+export interface SessionComposerOptions {
+  readonly rooms: RunnerRooms
+  readonly callers: Callers
+  readonly caller: Caller
+  readonly pipeline: Pipeline
+  readonly settings: SessionSettings
+}
+
+export class SessionComposer {
+  readonly #options: SessionComposerOptions
+  /** The session has changed tables in its transaction: only it sees them as they are. */
+  #hasChangedTables = false
+  #sessionTables: TableShapes | undefined
+  /** What is pending may change what the next statement's names mean. */
+  #mayChange = false
+
+  constructor(options: SessionComposerOptions) {
+    this.#options = options
+  }
+
+  /** Errors: STATEMENT_REFUSED, SYNTAX_ERROR, FORBIDDEN, NOT_FOUND, in the client's text. */
+  compose(plan: SqlPlan | ExecuteAsPlan): Runnable | Promise<Runnable> {
+    if (plan.kind === 'execute-as') return this.#composeAs(plan)
+    if (namedUsers(plan).length > 0) return this.#composeGrant(plan)
+    return this.#composeSql(plan, this.#options.caller.identity)
+  }
+
+  /** Whether what was composed is what would be now; false where that is not known at once. */
+  isCurrent(runnable: Runnable): boolean {
+    const { plan, identity } = runnable
+    if (this.#mayChange || namedUsers(plan).length > 0) return false
+    if (plan.role !== this.#options.caller.role) return false
+    if (this.#identityOf(plan, this.#options.caller.identity) !== identity) return false
+    if (mentionsNone(plan)) return true
+    const tables = this.#knownTables()
+    if (tables === undefined) return false
+    return this.#rewrite(plan, tables).composed.text === runnable.composed.text
+  }
+
+  /** A statement of this plan waits to run. */
+  willRun(plan: SqlPlan): void {
+    const endsNothing = plan.transaction === 'begin' || plan.transaction === 'commit'
+    this.#mayChange ||= plan.ddl || (plan.stateful && !endsNothing)
+  }
+
+  /** A statement of this plan has run. */
+  hasRun(plan: SqlPlan): void {
+    if (plan.ddl) this.schemaChanged()
+    if (plan.stateful) this.#sessionTables = undefined
+  }
+
+  schemaChanged(): void {
+    this.#options.rooms.schemaChanged()
+    this.#hasChangedTables = true
+    this.#sessionTables = undefined
+  }
+
+  /** Nothing is pending; outside a transaction the tables are everybody's again. */
+  ready(isIdle: boolean): void {
+    this.#mayChange = false
+    if (!isIdle) return
+    this.#hasChangedTables = false
+    this.#sessionTables = undefined
+  }
+
+  /** Runs the system's own SQL where the session stands. */
+  get runner(): QueryRunner {
+    const { rooms, pipeline } = this.#options
+    return pipeline.isEngaged || pipeline.isOpen ? systemRunner(pipeline) : rooms.queries
+  }
+
+  #composeSql(plan: SqlPlan, caller: Identity): Runnable | Promise<Runnable> {
+    if (!this.#mayChange) {
+      const tables = mentionsNone(plan) ? noTables : this.#knownTables()
+      if (tables !== undefined) return this.#runnable(plan, caller, this.#rewrite(plan, tables))
+    }
+    return this.#composeAfterFlush(plan, caller)
+  }
+
+  async #composeAfterFlush(plan: SqlPlan, caller: Identity): Promise<Runnable> {
+    await this.#flush()
+    const tables = mentionsNone(plan) ? noTables : await this.#tables()
+    return this.#runnable(plan, caller, this.#rewrite(plan, tables))
+  }
+
+  #runnable(plan: SqlPlan, caller: Identity, rewriting: Rewriting): Runnable {
+    const { composed, command, refusal } = rewriting
+    return { plan, identity: this.#identityOf(plan, caller), composed, command, refusal }
+  }
+
+  #rewrite(plan: SqlPlan, tables: TableShapes): Rewriting {
+    const { composer } = this.#options.rooms
+    if (mentionsNone(plan)) return composer.composePlain(plan)
+    return composer.compose(plan, { tables, searchPath: this.#options.settings.searchPath })
+  }
+
+  async #composeAs(plan: ExecuteAsPlan): Promise<Runnable> {
+    const { callers, caller, rooms } = this.#options
+    const users = rooms.users.within(this.runner)
+    const { identity } = await callers.callerFor(caller, plan.name, users)
+    return this.#composeSql(plan.inner, identity)
+  }
+
+  async #composeGrant(plan: SqlPlan): Promise<Runnable> {
+    await this.#flush()
+    const { rooms, settings, caller } = this.#options
+    const roles = new Map<string, string>()
+    const users = rooms.users.within(this.runner)
+    for (const name of new Set(namedUsers(plan))) roles.set(name, await users.roleOfUser(name))
+    const names = { tables: await this.#tables(), searchPath: settings.searchPath }
+    const rewriting = rooms.composer.composeWithRoles(plan, names, roles)
+    return this.#runnable(plan, caller.identity, rewriting)
+  }
+
+  /** With row_security off an admin's statements run as the role that no policy holds. */
+  #identityOf(plan: SqlPlan, caller: Identity): Identity {
+    const { rooms, settings } = this.#options
+    const isAll = mustSeeEverything(plan) || (settings.isRowSecurityOff && seesEverything(plan))
+    return isAll ? this.#everything(caller, rooms.everythingRoleOid) : caller
+  }
+
+  #everythingIdentity: Identity | undefined
+
+  #everything(caller: Identity, roleOid: number): Identity {
+    return (this.#everythingIdentity ??= { ...caller, roleOid })
+  }
+
+  /** The tables, if nobody has to be asked. */
+  #knownTables(): TableShapes | undefined {
+    return this.#hasChangedTables ? this.#sessionTables : this.#options.rooms.tables.known
+  }
+
+  async #tables(): Promise<TableShapes> {
+    const known = this.#knownTables() ?? this.#sessionTables
+    if (known !== undefined) return known
+    const { rooms, pipeline } = this.#options
+    if (!pipeline.isEngaged) return rooms.tables.load()
+    if (pipeline.passesOver) return noTables
+    try {
+      return (this.#sessionTables = await rooms.tables.loadWithin(this.runner))
+    } catch (error) {
+      // In a failed transaction nothing is answered, and nothing runs.
+      if (error instanceof DbError && error.sqlState === '25P02') return noTables
+      throw error
+    }
+  }
+
+  async #flush(): Promise<void> {
+    await this.#options.pipeline.flush()
+    this.#mayChange = false
+  }
+}

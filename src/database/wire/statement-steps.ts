@@ -1,0 +1,91 @@
+/** The steps of a statement: what becomes of its answers, and what follows when it has run. */
+import type { StatementLog } from '../statement-log.js'
+import type { ReadyStatement } from '../statement-runner.js'
+import { clientMessage, clientTag, target } from './client-messages.js'
+import { inClientsWords } from './client-words.js'
+import type { Pipeline } from './pipeline.js'
+import type { Step } from './read-reply.js'
+import type { SessionComposer } from './session-composer.js'
+import type { Runnable } from './session-statement.js'
+
+export interface StepRooms {
+  readonly pipeline: Pipeline
+  readonly composer: SessionComposer
+  readonly log: StatementLog
+  /** What the session puts before the names of its statements and portals. */
+  readonly namePrefix: string
+}
+
+const noValues = Uint8Array.of(0, 0, 0, 0, 0, 0)
+const noTypes = Uint8Array.of(0, 0)
+const allRows = Uint8Array.of(0, 0, 0, 0)
+
+const bindUnnamed = clientMessage(clientTag.bind, '', '', noValues)
+const describeUnnamed = clientMessage(clientTag.describe, target.portal, '')
+const executeUnnamed = clientMessage(clientTag.execute, '', allRows)
+
+export class StatementSteps {
+  readonly #rooms: StepRooms
+
+  constructor(rooms: StepRooms) {
+    this.#rooms = rooms
+  }
+
+  /** Runs a statement from its text to its end, as a Query does. */
+  runWhole(runnable: Runnable): void {
+    const { pipeline } = this.#rooms
+    const { identity } = runnable
+    const words = this.words(runnable)
+    const hidden = { hides: 'everything', inClientsWords: words } as const
+    const parse = clientMessage(clientTag.parse, '', runnable.composed.text, noTypes)
+    pipeline.add(identity, parse, hidden)
+    pipeline.add(identity, bindUnnamed, hidden)
+    const { refusal } = runnable
+    if (refusal === undefined) {
+      pipeline.add(identity, describeUnnamed, { hides: 'no-data', inClientsWords: words })
+      pipeline.add(identity, executeUnnamed, this.execution(runnable))
+    } else {
+      pipeline.add(identity, executeUnnamed, hidden)
+      pipeline.refuse(refusal)
+    }
+  }
+
+  /** The step of an Execute. */
+  execution(runnable: Runnable): Step {
+    const { composer, log, pipeline } = this.#rooms
+    const { plan, command, identity } = runnable
+    const logged: ReadyStatement = { kind: 'sql', plan, identity, parameters: [] }
+    composer.willRun(plan)
+    return {
+      hides: 'nothing',
+      executes: true,
+      inClientsWords: this.words(runnable),
+      tagFor: command === undefined ? undefined : (tag) => tagAs(command, tag),
+      succeeded: (tag) => {
+        if (tag === undefined) return
+        log.succeeded(logged, command ?? commandOf(tag), pipeline.tookMs)
+        composer.hasRun(plan)
+      },
+      failed: (error) => {
+        if (error !== undefined) log.rejected(logged, error, pipeline.tookMs)
+      },
+    }
+  }
+
+  /** Turns errors and notices of a statement into the client's words. */
+  words(runnable: Runnable | undefined): (message: Uint8Array) => Uint8Array {
+    const { namePrefix } = this.#rooms
+    return (message) => inClientsWords(message, { namePrefix, composed: runnable?.composed })
+  }
+}
+
+/** `INSERT 0 3` → `INSERT`. */
+function commandOf(tag: string): string {
+  return tag.replace(/(?: \d+)+$/, '')
+}
+
+/** The command that is answered, with PostgreSQL's count; TRUNCATE and ALTER TABLE count nothing. */
+function tagAs(command: string, tag: string): string {
+  const [, count] = / (\d+)$/.exec(tag) ?? []
+  return count === undefined || command.endsWith(' TABLE') ? command : `${command} ${count}`
+}

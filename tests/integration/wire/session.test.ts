@@ -1,0 +1,265 @@
+/** A session of the Postgres protocol, without its socket: what is sent, and what is said. */
+import { serialize } from 'pg-protocol'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openTestServer, type TestServer } from '../../support/server.js'
+import { inShort, openWire, statement, type Said } from '../../support/wire-client.js'
+
+let server: TestServer
+let alice: string
+beforeAll(async () => {
+  server = await openTestServer()
+  alice = await server.createUser('alice')
+  await server.sql(`CREATE NAMESPACE app; CREATE TABLE app.items (id int PRIMARY KEY, name text);
+    CREATE USER TABLE app.todos (id int PRIMARY KEY, title text);
+    GRANT ALL ON app.items, app.todos TO user`)
+})
+afterAll(() => server.close())
+
+const errorOf = (said: readonly Said[]) => said.find(({ name }) => name === 'error')
+
+describe('a Query', () => {
+  test('is answered as PostgreSQL answers it', async () => {
+    await using wire = await openWire(server)
+    expect(inShort(await wire.query("SELECT 1 AS a, 'x' AS b"))).toEqual([
+      'columns a|b',
+      'row 1|x',
+      'SELECT 1',
+      'ready I',
+    ])
+    expect(inShort(await wire.query('CREATE TEMP TABLE t (a int); DROP TABLE t'))).toEqual([
+      'CREATE TABLE',
+      'DROP TABLE',
+      'ready I',
+    ])
+    expect(inShort(await wire.query(' ;-- nothing'))).toEqual(['emptyQuery', 'ready I'])
+  })
+
+  test('of several statements is one transaction', async () => {
+    await using wire = await openWire(server)
+    const said = await wire.query(`INSERT INTO app.items VALUES (1, 'a');
+      INSERT INTO app.items VALUES (1, 'b'); SELECT 1`)
+    expect(inShort(said)).toEqual([
+      'INSERT 0 1',
+      'error 23505: duplicate key value violates unique constraint "items_pkey"',
+      'ready I',
+    ])
+    expect(inShort(await wire.query('SELECT count(*) FROM app.items'))).toContain('row 0')
+  })
+
+  test('that is refused in its middle undoes what ran before', async () => {
+    await using wire = await openWire(server)
+    const said = await wire.query(`INSERT INTO app.items VALUES (2, 'a');
+      UNDELETE FROM app.items; SELECT 1`)
+    expect(said.map(({ name }) => name)).toEqual(['commandComplete', 'error', 'readyForQuery'])
+    expect(errorOf(said)).toMatchObject({ severity: 'ERROR', code: '0A000' })
+    expect(inShort(await wire.query('SELECT count(*) FROM app.items'))).toContain('row 0')
+  })
+
+  test('says where an error is in the text that was sent', async () => {
+    await using wire = await openWire(server)
+    const text = `SELECT 1;\nSELECT id FROM app.todos INCLUDE DELETED WHERE nope`
+    const said = await wire.query(text)
+    expect(errorOf(said)).toMatchObject({
+      code: '42703',
+      position: String(text.indexOf('nope') + 1),
+    })
+    expect(errorOf(await wire.query('SELECT 1 frm x y'))).toMatchObject({
+      code: '42601',
+      position: '14',
+    })
+  })
+
+  test('keeps every field of an error', async () => {
+    await using wire = await openWire(server)
+    await wire.query("INSERT INTO app.items VALUES (3, 'a')")
+    const said = await wire.query("INSERT INTO app.items VALUES (3, 'a'); SELECT 1")
+    expect(errorOf(said)).toMatchObject({
+      code: '23505',
+      detail: 'Key (id)=(3) already exists.',
+      schema: 'app',
+      table: 'items',
+      constraint: 'items_pkey',
+    })
+    await wire.query('DELETE FROM app.items')
+  })
+
+  test('sees tables that an earlier statement of it made', async () => {
+    await using wire = await openWire(server)
+    const said = await wire.query(`CREATE SHARED TABLE app.notes (id int PRIMARY KEY);
+      INSERT INTO app.notes VALUES (1), (2); DELETE FROM app.notes WHERE id = 1;
+      SELECT id, _deleted FROM app.notes INCLUDE DELETED ORDER BY id; DROP TABLE app.notes`)
+    expect(inShort(said)).toEqual([
+      'CREATE TABLE',
+      'INSERT 0 2',
+      'DELETE 1',
+      'columns id|_deleted',
+      'row 1|t',
+      'row 2|f',
+      'SELECT 2',
+      'DROP TABLE',
+      'ready I',
+    ])
+  })
+})
+
+describe('a notice', () => {
+  test('is passed on, unless it is the system’s own', async () => {
+    await using wire = await openWire(server)
+    const said = await wire.query("DO $$ BEGIN RAISE NOTICE 'told'; END $$")
+    expect(said.map(({ name, message }) => [name, message])[0]).toEqual(['notice', 'told'])
+    const made = await wire.query('CREATE USER TABLE app.quiet (id int PRIMARY KEY)')
+    expect(inShort(made)).toEqual(['CREATE TABLE', 'ready I'])
+    expect(inShort(await wire.query('DROP TABLE app.quiet'))).toEqual(['DROP TABLE', 'ready I'])
+  })
+})
+
+describe('a transaction', () => {
+  test('lasts over Queries, fails, and ends', async () => {
+    await using wire = await openWire(server)
+    expect(inShort(await wire.query('BEGIN'))).toEqual(['BEGIN', 'ready T'])
+    await wire.query("INSERT INTO app.items VALUES (4, 'a')")
+    expect(inShort(await wire.query('CREATE ROLE nobody')).at(-1)).toBe('ready E')
+    expect(errorOf(await wire.query('SELECT 1'))).toMatchObject({ code: '25P02' })
+    expect(inShort(await wire.query('COMMIT'))).toEqual(['ROLLBACK', 'ready I'])
+    expect(inShort(await wire.query('SELECT count(*) FROM app.items'))).toContain('row 0')
+  })
+
+  test('sees its own tables, and another its own after the rollback', async () => {
+    await using wire = await openWire(server)
+    await wire.query('BEGIN; CREATE USER TABLE app.drafts (id int PRIMARY KEY)')
+    await wire.query('INSERT INTO app.drafts VALUES (1)')
+    expect(inShort(await wire.query('DELETE FROM app.drafts'))).toContain('DELETE 1')
+    expect(
+      inShort(await wire.query('SELECT id, _deleted FROM app.drafts INCLUDE DELETED')),
+    ).toContain('row 1|t')
+    await wire.query('ROLLBACK')
+    expect(errorOf(await wire.query('SELECT * FROM app.drafts'))).toMatchObject({ code: '42P01' })
+  })
+})
+
+describe('the extended protocol', () => {
+  test('prepares, binds, describes and runs', async () => {
+    await using wire = await openWire(server)
+    const said = await wire.run(...statement('SELECT $1::int + 1 AS n', { values: ['41'] }))
+    expect(inShort(said)).toEqual([
+      'parseComplete',
+      'bindComplete',
+      'columns n',
+      'row 42',
+      'SELECT 1',
+      'ready I',
+    ])
+    const empty = await wire.run(...statement(''))
+    expect(inShort(empty)).toEqual([
+      'parseComplete',
+      'bindComplete',
+      'noData',
+      'emptyQuery',
+      'ready I',
+    ])
+  })
+
+  test('gives each session names of its own, the unnamed too', async () => {
+    await using one = await openWire(server)
+    await using other = await openWire(server)
+    const prepare = (text: string) =>
+      [['', text] as const, ['s', text] as const].flatMap(([name]) => [
+        serialize.parse({ name, text }),
+        serialize.sync(),
+      ])
+    const runEach = async (wire: typeof one, name: string) =>
+      inShort(
+        await wire.run(serialize.bind({ statement: name }), serialize.execute(), serialize.sync()),
+      )
+    for (const message of prepare("SELECT 'one'")) await one.run(message)
+    for (const message of prepare("SELECT 'other'")) await other.run(message)
+    for (const name of ['', 's']) {
+      expect(await runEach(one, name)).toContain('row one')
+      expect(await runEach(other, name)).toContain('row other')
+    }
+    const twice = await one.run(serialize.parse({ name: 's', text: 'SELECT 2' }), serialize.sync())
+    expect(errorOf(twice)).toMatchObject({
+      code: '42P05',
+      message: 'prepared statement "s" already exists',
+    })
+    await one.run(serialize.close({ type: 'S', name: 's' }), serialize.sync())
+    expect(
+      errorOf(await one.run(serialize.bind({ statement: 's' }), serialize.sync())),
+    ).toMatchObject({ code: '26000', message: 'prepared statement "s" does not exist' })
+  })
+
+  test('passes over what follows an error, up to Sync, and undoes what came before', async () => {
+    await using wire = await openWire(server)
+    const insert = statement("INSERT INTO app.items VALUES (5, 'a')", { end: 'none' })
+    const refused = statement('ALTER SYSTEM RESET ALL', { end: 'none' })
+    const said = await wire.run(...insert, ...refused, ...insert, serialize.sync())
+    expect(said.map(({ name }) => name)).toEqual([
+      ...['parseComplete', 'bindComplete', 'noData', 'commandComplete'],
+      ...['error', 'readyForQuery'],
+    ])
+    expect(inShort(await wire.query('SELECT count(*) FROM app.items'))).toContain('row 0')
+  })
+
+  test('goes on after a Flush, and is passed over after an error before it', async () => {
+    await using wire = await openWire(server)
+    const first = await wire.run(...statement('SELECT 1 AS a', { end: 'flush' }))
+    expect(inShort(first).at(-1)).toBe('SELECT 1')
+    const failed = await wire.run(...statement('SELECT nope', { end: 'flush' }))
+    expect(inShort(failed)).toEqual(['error 42703: column "nope" does not exist'])
+    expect(await wire.run(...statement('SELECT 2', { end: 'flush' }))).toEqual([])
+    expect(inShort(await wire.run(serialize.sync()))).toEqual(['ready I'])
+  })
+
+  test('gives a portal’s rows in portions', async () => {
+    await using wire = await openWire(server)
+    await wire.query('BEGIN')
+    const bind = [
+      serialize.parse({ text: 'SELECT generate_series(1, 3) AS n' }),
+      serialize.bind({ portal: 'p' }),
+    ]
+    const execute = serialize.execute({ portal: 'p', rows: 2 })
+    const first = await wire.run(...bind, execute, serialize.sync())
+    expect(inShort(first).slice(2)).toEqual(['row 1', 'row 2', 'portalSuspended', 'ready T'])
+    const second = await wire.run(execute, serialize.sync())
+    expect(inShort(second)).toEqual(['row 3', 'SELECT 1', 'ready T'])
+    expect(
+      errorOf(await wire.run(serialize.execute({ portal: 'q' }), serialize.sync())),
+    ).toMatchObject({
+      code: '34000',
+      message: 'portal "q" does not exist',
+    })
+  })
+
+  test('prepares anew when a table has become another', async () => {
+    await using wire = await openWire(server)
+    await server.sql('CREATE SHARED TABLE app.shelf (id int PRIMARY KEY)')
+    const insert = { name: 'i', text: 'INSERT INTO app.shelf VALUES ($1)' }
+    await wire.run(serialize.parse(insert), serialize.sync())
+    const run = async (value: number) =>
+      inShort(
+        await wire.run(
+          serialize.bind({ statement: 'i', values: [String(value)] }),
+          serialize.execute(),
+          serialize.sync(),
+        ),
+      )
+    expect(await run(1)).toEqual(['bindComplete', 'INSERT 0 1', 'ready I'])
+    await server.sql('ALTER TABLE app.shelf ADD COLUMN name text')
+    expect(await run(2)).toEqual(['bindComplete', 'INSERT 0 1', 'ready I'])
+    await server.sql('DROP TABLE app.shelf')
+  })
+})
+
+describe('who asks', () => {
+  test('sees their own rows only', async () => {
+    await using root = await openWire(server)
+    await using own = await openWire(server, { key: alice })
+    await root.query("INSERT INTO app.todos VALUES (1, 'of root')")
+    await own.query("INSERT INTO app.todos VALUES (1, 'of alice')")
+    expect(inShort(await own.query('SELECT title FROM app.todos'))).toContain('row of alice')
+    const as = await root.query("EXECUTE AS 'alice' (SELECT title FROM app.todos)")
+    expect(inShort(as)).toEqual(['columns title', 'row of alice', 'SELECT 1', 'ready I'])
+    await root.query('DELETE FROM app.todos')
+    await own.query('DELETE FROM app.todos')
+  })
+})
