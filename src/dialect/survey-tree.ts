@@ -1,4 +1,5 @@
-import type { ColumnRef, IntoClause, Node, RangeVar } from 'libpg-query'
+import type { IntoClause, Node, RangeVar } from 'libpg-query'
+import { rowMarkOf } from './row-mark.js'
 import { isStatementKind, stringsOf, visitTree, type Statement } from './syntax-tree.js'
 
 /** What occurs anywhere in a statement. */
@@ -46,10 +47,10 @@ export function surveyTree(root: Node): Survey {
     if (key === 'FuncCall') calls.add(lastName(fields['funcname']))
     if (key === 'ParamRef') found.parameterCount = highest(found.parameterCount, fields['number'])
     if (typeof fields['relname'] === 'string') relations.add(fields['relname'])
-    // What have these fields are RangeVars and ColumnRefs.
+    // What has this field is a RangeVar.
     if (isHidden(fields['schemaname'])) hidden.push((fields as RangeVar).location ?? 0)
-    if (key === 'ColumnRef' && isRowVersion(fields))
-      rowVersions.push((fields as ColumnRef).location ?? 0)
+    const mark = rowMarkOf(key, fields)
+    if (mark !== undefined && rowVersionNames.has(mark.name)) rowVersions.push(mark.byte ?? 0)
     const cursor = fields['portalname'] ?? fields['cursor_name']
     if (typeof cursor === 'string') cursors.push(cursor)
   })
@@ -61,9 +62,8 @@ function isHidden(schema: unknown): boolean {
   return typeof schema === 'string' && schema.startsWith('kalam_')
 }
 
-function isRowVersion(column: ColumnRef): boolean {
-  return ['xmin', 'xmax'].includes(stringsOf(column.fields).at(-1) ?? '')
-}
+/** Marks of a row that are numbers of transactions. */
+const rowVersionNames: ReadonlySet<string> = new Set(['xmin', 'xmax'])
 
 const writingStatements = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
 

@@ -175,6 +175,12 @@ export const probes: readonly string[] = [
       `SELECT x.${column} FROM (SELECT ${column}, * FROM public.todo) x`,
     ],
   ),
+  ...['ctid', 'xmin', 'cmin'].flatMap((column) => [
+    `SELECT (todo).${column}::text FROM todo ORDER BY id`,
+    `SELECT ${column}(t)::text FROM todo AS t ORDER BY t.id`,
+  ]),
+  'UPDATE todo AS t SET amount = amount RETURNING (t.*).xmax',
+  'CREATE TEMP TABLE mine AS SELECT 1 AS id; SELECT (mine).xmin, xmin(mine) FROM mine',
   "SELECT id FROM todo WHERE ctid < '(1,0)' ORDER BY id",
   "SELECT id FROM todo WHERE ctid = '(0,3)'",
   'SELECT id FROM todo a WHERE EXISTS (SELECT FROM todo b WHERE b.ctid > a.ctid) ORDER BY id',

@@ -140,9 +140,6 @@ function rewriteParts(
     MergeStmt: (merge) => {
       rewriteMerge(merge, draft, find)
     },
-    ColumnRef: (column) => {
-      systemColumns.see(column)
-    },
     RangeTableSample: (sample) => {
       included.refuseSample(sample)
       if (plan.role !== 'admin') refuseSample(sample, draft, find)
@@ -155,6 +152,7 @@ function rewriteParts(
       systemColumns.seeTable(table, scope)
       if (key === 'RangeVar') included.seeTable(table, scope)
     }
+    systemColumns.see(key, fields)
     if ('groupClause' in fields) groupByKeys(fields, { draft, find, scope })
     applyRule(rules, key, fields, scope)
   })

@@ -485,12 +485,19 @@ describe('GROUP BY of a key', () => {
 })
 
 describe('what tells of other users', () => {
-  test.each(['ctid', 'cmin', 'todos.cmax'])('%s of a USER table is for admins', (column) => {
+  test.each([
+    ['ctid', 8],
+    ['cmin', 8],
+    ['todos.cmax', 8],
+    ['(todos).ctid', 9],
+    ['(todos.*).cmax::text', 9],
+    ['cmin(todos)', 8],
+  ])('%s of a USER table is for admins', (column, position) => {
     const sql = `select ${column} from todos`
     expect(rewritten(sql).composed.text).toBe(sql)
     expect(rewriteErrorOf(sql, { role: 'user' })).toMatchObject({
       code: 'STATEMENT_REFUSED',
-      fields: { position: 8 },
+      fields: { position },
     })
     const shared = `select ${column.replace('todos', 'prices')} from prices`
     expect(rewritten(shared, { role: 'user' }).composed.text).toBe(shared)
