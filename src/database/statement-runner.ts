@@ -367,6 +367,7 @@ export class StatementRunner {
       scope: this.#scopeOf(identity),
       send: (unit) => this.#send(unit),
       reuse: this.#reuse,
+      holdsEngine: this.#session !== undefined,
     })
   }
 

@@ -40,6 +40,8 @@ export interface StatementRequest {
   readonly send: (unit: Unit) => Promise<Reply>
   /** False in sessions whose settings may give the same text another meaning. */
   readonly reuse: boolean
+  /** `send` is that of a session that has the engine: it waits for nobody who waits for the engine. */
+  readonly holdsEngine?: boolean
 }
 
 interface StatementName {
@@ -107,6 +109,7 @@ export class Statements {
     retries: number,
   ): Promise<RawResult> {
     const known = this.#prepare(key, request)
+    if (known === undefined) return this.#executeOnce(request)
     const prepared = known instanceof Promise ? await known : known
     const values = request.encode(prepared.typeOids)
     const bytes = new MessageWriter().bind(prepared.name, values).execute().sync().finish()
@@ -152,10 +155,30 @@ export class Statements {
     }
   }
 
-  #prepare(key: string, request: StatementRequest): Prepared | Promise<Prepared> {
+  /** Undefined if another prepares it, for whom this request cannot wait. */
+  #prepare(key: string, request: StatementRequest): Prepared | Promise<Prepared> | undefined {
     const known = this.#prepared.get(key)
-    const isOfThisEngine = known instanceof Promise || known?.generation === this.#engine.generation
+    if (known instanceof Promise)
+      return request.holdsEngine === true ? undefined : this.#preparedByAnother(known, key, request)
+    const isOfThisEngine = known?.generation === this.#engine.generation
     return known !== undefined && isOfThisEngine ? known : this.#prepareAnew(key, request)
+  }
+
+  /** That the other went away, or had no more time, is not this request's failure. */
+  async #preparedByAnother(
+    preparing: Promise<Prepared>,
+    key: string,
+    request: StatementRequest,
+  ): Promise<Prepared> {
+    try {
+      return await preparing
+    } catch (error) {
+      if (!(error instanceof DbError) || !othersCodes.has(error.code)) throw error
+      const next = this.#prepared.get(key)
+      return next instanceof Promise
+        ? this.#preparedByAnother(next, key, request)
+        : (next ?? this.#prepareAnew(key, request))
+    }
   }
 
   async #prepareAnew(key: string, request: StatementRequest): Promise<Prepared> {
@@ -217,6 +240,11 @@ export class Statements {
     return `${this.#options.namePrefix}${++this.#lastName}`
   }
 }
+
+/** Errors that are of a request, not of its statement. */
+const othersCodes: ReadonlySet<string> = new Set([
+  ...['CANCELLED', 'STATEMENT_TIMEOUT', 'TRANSACTION_TIMEOUT', 'LEASE_TIMEOUT'],
+])
 
 /** How often a statement is prepared anew that turns out stale when it runs. */
 const retriesMax = 1

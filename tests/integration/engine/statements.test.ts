@@ -1,5 +1,6 @@
 /** Prepared statements live in the one backend: none may be left there that nobody uses again. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { DbError } from '#src/errors.js'
 import { Statements, type StatementRequest } from '#src/engine/statements.js'
 import { openTestEngine, rowsOf, unit, type TestEngine } from '../../support/engine.js'
 
@@ -70,4 +71,39 @@ test('a hundred are forgotten at once, however many requests may wait', async ()
   statements.forget()
   await Promise.all(full)
   expect(await prepared()).toBe(0)
+})
+
+test('a session that has the engine does not wait for who waits for the engine', async () => {
+  const session = opened.engine.openSession({ idleMs: 60_000, leaseMs: 60_000 })
+  try {
+    await session.hold(10_000)
+    const text = 'SELECT $1::int * 3'
+    const outside = statements.execute(request(text))
+    const inside = request(text, { send: (sent) => session.run(sent), holdsEngine: true })
+    expect((await statements.execute(inside)).rowCount).toBe(1)
+    await session.close()
+    expect((await outside).rowCount).toBe(1)
+    expect(await prepared()).toBe(1)
+    statements.forget()
+  } finally {
+    await session.close()
+  }
+})
+
+test('who waits for another to prepare it is not told of the other’s end', async () => {
+  const text = 'SELECT $1::int * 5'
+  const gone = () => Promise.reject(new DbError('CANCELLED', 'the caller has gone'))
+  const outcomes = await Promise.allSettled([
+    statements.execute(request(text, { send: gone })),
+    statements.execute(request(text, { send: gone })),
+    statements.execute(request(text)),
+    statements.execute(request(text)),
+  ])
+  expect(outcomes.map(({ status }) => status)).toEqual([
+    ...['rejected', 'rejected', 'fulfilled', 'fulfilled'],
+  ])
+  expect(await prepared()).toBe(1)
+  statements.forget()
+  const wrong = Array.from({ length: 3 }, () => statements.execute(request('SELECT $1 +')))
+  for (const { status } of await Promise.allSettled(wrong)) expect(status).toBe('rejected')
 })
