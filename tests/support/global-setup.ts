@@ -1,6 +1,7 @@
 /**
  * Makes one data folder for the whole run, with the system schema in it: each test's server starts
- * from a copy in a third of a second, where a first start takes four.
+ * from a copy in a third of a second, where a first start takes four. Vitest calls it for the root
+ * and for each project; what the root provides, all have.
  */
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,7 +16,8 @@ declare module 'vitest' {
   }
 }
 
-export default async function setup(project: TestProject): Promise<() => void> {
+export default async function setup(project: TestProject): Promise<(() => void) | undefined> {
+  if (!project.isRootProject()) return undefined
   const folder = mkdtempSync(join(tmpdir(), 'kalam-template-'))
   const made = join(folder, 'made')
   const loaded = loadConfig({
