@@ -109,7 +109,7 @@ export interface BackendOptions extends Omit<DurableFsOptions, 'onTemporaryOverf
   readonly sharedBuffersBytes: number
   readonly walBytesMax: number
   readonly extensions: Extensions
-  readonly wasmModule: WebAssembly.Module | undefined
+  readonly wasmModule: WebAssembly.Module
   readonly onStderr: (line: string) => void
 }
 
@@ -143,7 +143,7 @@ export class Backend {
         options.onStderr(line)
         return true
       },
-      ...(options.wasmModule === undefined ? {} : { pgliteWasmModule: options.wasmModule }),
+      pgliteWasmModule: options.wasmModule,
     } as PGliteOptions)
     opened.backend = new Backend(pglite)
     return opened.backend

@@ -93,7 +93,12 @@ export type ToWorker =
   | { readonly kind: 'close' }
 
 export type FromWorker =
-  | { readonly kind: 'ready'; readonly cancelFlags: CancelFlags | undefined }
+  | {
+      readonly kind: 'ready'
+      readonly cancelFlags: CancelFlags | undefined
+      /** PGlite's code; keeps what of it was compiled for the worker after this one. */
+      readonly wasmModule: WebAssembly.Module
+    }
   | {
       readonly kind: 'replies'
       readonly heads: readonly number[]
@@ -119,4 +124,6 @@ export interface WorkerOptions {
   readonly extensions: readonly string[]
   /** A module that exports `disk`, in place of the real one. Tests only. */
   readonly diskModule: string | undefined
+  /** Of the worker before this one, if there was one. */
+  readonly wasmModule: WebAssembly.Module | undefined
 }

@@ -97,6 +97,7 @@ export class PGliteEngine implements Engine {
   #database = ''
   #unsynced: Unsynced = 'nothing'
   #link: WorkerLink | undefined
+  #wasmModule: WebAssembly.Module | undefined
   #status: EngineStatus = { kind: 'restarting', cause: 'starting' }
   #generation = 0
   #restarts = 0
@@ -469,6 +470,7 @@ export class PGliteEngine implements Engine {
       temporaryBytesMax: options.temporaryBytesMax,
       extensions: options.extensions,
       diskModule: options.diskModule,
+      wasmModule: this.#wasmModule,
     }
     const link = new WorkerLink(
       { ...workerOptions, stackMb: options.stackMb },
@@ -485,6 +487,7 @@ export class PGliteEngine implements Engine {
     )
     this.#link = link
     await link.opened(options.startTimeoutMs)
+    this.#wasmModule = link.wasmModule
     // Closed, or without its lock, while it was starting.
     if (this.#status.kind !== 'restarting') {
       await link.terminate()

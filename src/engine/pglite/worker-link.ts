@@ -38,6 +38,7 @@ export class WorkerLink {
   #outgoing: PendingUnit[] = []
   #walWrites = 0
   #cancelFlags: CancelFlags | undefined
+  #wasmModule: WebAssembly.Module | undefined
   #isDead = false
   #opened: { resolve: () => void; reject: (cause: Error) => void } | undefined
   #closed: (() => void) | undefined
@@ -78,6 +79,11 @@ export class WorkerLink {
   /** Whether a running unit can be stopped without ending the worker. */
   get canInterrupt(): boolean {
     return this.#cancelFlags !== undefined
+  }
+
+  /** PGlite's code with what of it is compiled by now; undefined until the database is open. */
+  get wasmModule(): WebAssembly.Module | undefined {
+    return this.#wasmModule
   }
 
   claimSlot(): number | undefined {
@@ -165,6 +171,7 @@ export class WorkerLink {
         break
       case 'ready':
         this.#cancelFlags = message.cancelFlags
+        this.#wasmModule = message.wasmModule
         this.#opened?.resolve()
         break
       case 'dead':

@@ -5,7 +5,6 @@
 import * as fs from 'node:fs'
 import { createRequire } from 'node:module'
 import { parentPort, workerData } from 'node:worker_threads'
-import { pathToFileURL } from 'node:url'
 import { Control } from './control.js'
 import { realDisk, type Disk } from './disk.js'
 import type { Backend } from './backend.js'
@@ -18,7 +17,7 @@ import {
   type ToWorker,
   type WorkerOptions,
 } from './messages.js'
-import { createSharedMemory, shareMemoryOfThisRealm } from './shared-memory.js'
+import { createSharedMemory, shareMemoryOfThisRealm, withSharedMemory } from './shared-memory.js'
 import { Scheduler } from './scheduler.js'
 import { WalSync } from './wal-sync.js'
 
@@ -60,7 +59,8 @@ async function serve(): Promise<void> {
     open: (path) => fs.openSync(path, 'r+'),
     close: (fd) => fs.closeSync(fd),
   })
-  const backend = await openBackend(disk, walSync)
+  const wasmModule = options.wasmModule ?? compilePGlite()
+  const backend = await openBackend({ disk, walSync, wasmModule })
   claimTempSchema(backend)
   control.memoryBytes = backend.memoryBytes
   const scheduler = new Scheduler({
@@ -80,7 +80,7 @@ async function serve(): Promise<void> {
   })
   later.scheduler = scheduler
   listen(scheduler, backend, walSync)
-  tell({ kind: 'ready', cancelFlags: backend.cancelFlags })
+  tell({ kind: 'ready', cancelFlags: backend.cancelFlags, wasmModule })
 }
 
 function listen(scheduler: Scheduler, backend: Backend, walSync: WalSync): void {
@@ -111,21 +111,27 @@ async function chosenDisk(): Promise<Disk> {
   return module.disk
 }
 
+function compilePGlite(): WebAssembly.Module {
+  const wasmFile = createRequire(import.meta.url).resolve('@electric-sql/pglite/pglite.wasm')
+  return new WebAssembly.Module(withSharedMemory(fs.readFileSync(wasmFile)))
+}
+
 /** PGlite is loaded after this realm's WebAssembly was patched, never before. */
-async function openBackend(disk: Disk, walSync: WalSync): Promise<Backend> {
+async function openBackend(parts: {
+  readonly disk: Disk
+  readonly walSync: WalSync
+  readonly wasmModule: WebAssembly.Module
+}): Promise<Backend> {
   shareMemoryOfThisRealm()
   const [{ Backend: PGliteBackend }, { loadExtensions }] = await Promise.all([
     import('./backend.js'),
     import('./extensions.js'),
   ])
-  const wasmFile = createRequire(import.meta.url).resolve('@electric-sql/pglite/pglite.wasm')
   return PGliteBackend.open({
+    ...parts,
     folder: options.folder,
-    disk,
-    walSync,
     durable: options.durable,
     memory: createSharedMemory(),
-    wasmModule: new WebAssembly.Module(fs.readFileSync(pathToFileURL(wasmFile))),
     sharedBuffersBytes: options.sharedBuffersBytes,
     walBytesMax: options.walBytesMax,
     temporaryBytesMax: options.temporaryBytesMax,
