@@ -3,8 +3,14 @@
  * remembered until any user or key changes, so a known key costs no engine time.
  */
 import { LRUCache } from 'lru-cache'
-import { digestOf, isKey } from '../catalog/api-key.js'
-import { rootUserId, type KnownUser, type Users } from '../catalog/users.js'
+import { digestOf, isKey, scramIterations, type ScramKeys } from '../catalog/api-key.js'
+import {
+  rootUserId,
+  type KeySecrets,
+  type KnownKey,
+  type KnownUser,
+  type Users,
+} from '../catalog/users.js'
 import { DbError, assert } from '../errors.js'
 import type { Caller } from './caller.js'
 import type { LocalToken } from './local-token.js'
@@ -21,7 +27,15 @@ export interface CallersOptions {
   /** `limits.burst_requests_per_key`. */
   readonly burstRequests: number
   /** This machine's token; undefined when `auth.allow_localhost` is off. */
-  readonly localToken: Pick<LocalToken, 'accepts'> | undefined
+  readonly localToken: Pick<LocalToken, 'accepts' | 'scramKeys'> | undefined
+}
+
+/** What a door needs to check that a client has one of a user's keys (SCRAM-SHA-256, RFC 5802). */
+export interface ScramSecrets {
+  readonly salt: Uint8Array
+  readonly iterations: number
+  /** None for a name that nobody has, which has a salt all the same. */
+  readonly keys: readonly KeySecrets[]
 }
 
 /** Id that the local token has among keys. */
@@ -48,6 +62,7 @@ export class Callers {
   /** Digests of well-formed keys that nobody has; when they were looked up, in ms since 1970. */
   readonly #unknown: LRUCache<string, number>
   readonly #byName: LRUCache<string, KnownUser>
+  #localKeys: Promise<ScramKeys> | undefined
   /** Grows with each change, so that an answer from before it is not remembered after it. */
   #changes = 0
 
@@ -80,17 +95,51 @@ export class Callers {
    * As `authenticate`, for a caller who stays: `onEnd` is told once, when the key no longer proves
    * what it does now (UNAUTHORIZED, CALLER_CHANGED), unless they have left.
    */
-  async enter(key: string, onEnd: (error: DbError) => void): Promise<Presence> {
+  enter(key: string, onEnd: (error: DbError) => void): Promise<Presence> {
+    return this.#enter(() => this.#prove(key), onEnd)
+  }
+
+  /** As `enter`, for the owner of the key with this id, who has proven it with `scramSecrets`. */
+  enterProven(keyId: string, onEnd: (error: DbError) => void): Promise<Presence> {
+    return this.#enter(() => this.#proveById(keyId), onEnd)
+  }
+
+  /** Of all keys of that user that are not revoked. Errors: those of the engine. */
+  async scramSecrets(userName: string): Promise<ScramSecrets> {
+    const { salt, userId, keys } = await this.#users.secretsOf(userName)
+    const local = userId === rootUserId ? await this.#localSecrets(salt) : []
+    return { salt, iterations: scramIterations, keys: [...local, ...keys] }
+  }
+
+  async #enter(
+    prove: () => Known | Promise<Known>,
+    onEnd: (error: DbError) => void,
+  ): Promise<Presence> {
     for (;;) {
       const changes = this.#changes
-      const { caller, expiresAtMs } = await this.#prove(key)
+      const { caller, expiresAtMs } = await prove()
       // Who was proven before a change might miss its announcement.
       if (changes !== this.#changes) continue
       const countRequest = () => this.#rates.take(caller.keyId)
       countRequest()
-      const confirm = async () => (await this.#prove(key)).caller
+      const confirm = async () => (await prove()).caller
       return this.#presences.add({ caller, expiresAtMs, countRequest, confirm, onEnd })
     }
+  }
+
+  async #localSecrets(salt: Uint8Array): Promise<readonly KeySecrets[]> {
+    const { localToken } = this.#options
+    if (localToken === undefined) return []
+    // Root's salt stays the same, so one is enough; deriving takes milliseconds of another thread.
+    this.#localKeys ??= localToken.scramKeys(salt)
+    return [{ keyId: localKeyId, ...(await this.#localKeys) }]
+  }
+
+  async #proveById(keyId: string): Promise<Known> {
+    if (keyId === localKeyId) return this.#root()
+    const key = await this.#users.findByKeyId(keyId)
+    if (key === undefined) throw unknownKey()
+    return this.#unexpired(knownOf(key))
   }
 
   /** Nothing is awaited for a key that is remembered. */
@@ -145,7 +194,7 @@ export class Callers {
   async #lookUp(digest: Uint8Array): Promise<Known | undefined> {
     if (this.#options.localToken?.accepts(digest) === true) return this.#root()
     const key = await this.#users.findByDigest(digest)
-    return key && { caller: callerOf(key), expiresAtMs: key.expiresAtMs }
+    return key && knownOf(key)
   }
 
   async #root(): Promise<Known> {
@@ -171,6 +220,10 @@ export class Callers {
     this.#unknown.clear()
     this.#byName.clear()
   }
+}
+
+function knownOf(key: KnownKey): Known {
+  return { caller: callerOf(key), expiresAtMs: key.expiresAtMs }
 }
 
 interface ProvenKey {

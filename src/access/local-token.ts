@@ -5,7 +5,13 @@
 import { randomUUID, timingSafeEqual } from 'node:crypto'
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { digestOf, randomKey, type RandomBytes } from '../catalog/api-key.js'
+import {
+  digestOf,
+  randomKey,
+  scramKeys,
+  type RandomBytes,
+  type ScramKeys,
+} from '../catalog/api-key.js'
 
 export interface LocalTokenOptions {
   /** `server.data_dir`; it is there already. */
@@ -45,6 +51,11 @@ export class LocalToken {
   /** Whether this is the SHA-256 digest of the token. */
   accepts(digest: Uint8Array): boolean {
     return timingSafeEqual(digest, this.#digest)
+  }
+
+  /** What tells its owner on the Postgres wire, where keys are not shown. */
+  scramKeys(salt: Uint8Array): Promise<ScramKeys> {
+    return scramKeys(this.#token, salt)
   }
 
   /**

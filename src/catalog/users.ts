@@ -2,6 +2,7 @@
  * Users and their keys. Every change is one statement, so that it happens wholly or not at all,
  * and is announced to those who remember users and keys.
  */
+import { createHmac } from 'node:crypto'
 import type { Role } from '../dialect/roles.js'
 import type { QueryRunner } from '../engine/queries.js'
 import { DbError, assert } from '../errors.js'
@@ -10,8 +11,10 @@ import {
   hintOf,
   randomKey,
   saltBytes,
+  scramKeysOf,
   scramVerifier,
   type RandomBytes,
+  type ScramKeys,
 } from './api-key.js'
 import { checkName } from './user-names.js'
 
@@ -37,6 +40,20 @@ export interface KnownKey {
   /** When it stops being accepted, in ms since 1970; Infinity for never. */
   readonly expiresAtMs: number
   readonly user: KnownUser
+}
+
+/** What the owner of one of a name's keys can be told by, without the key (RFC 5802). */
+export interface UserSecrets {
+  /** Of the user, or one made up for a name that nobody has: the same each time. */
+  readonly salt: Uint8Array
+  /** Undefined for a name that nobody has. */
+  readonly userId: string | undefined
+  /** Of every key that was not revoked; it may have expired. */
+  readonly keys: readonly KeySecrets[]
+}
+
+export interface KeySecrets extends ScramKeys {
+  readonly keyId: string
 }
 
 /** A key as it is shown once, when it is made. */
@@ -202,12 +219,29 @@ export class Users {
   /** The key with this SHA-256 digest, unless it was revoked. */
   async findByDigest(digest: Uint8Array): Promise<KnownKey | undefined> {
     const { rows } = await this.#queries.query(selectKey, [hex(digest)])
-    const row = rows[0]
-    if (row === undefined) return undefined
-    const [keyId, readOnly, expiresAtS, ...user] = row
-    assert(typeof keyId === 'string', 'a key has an id')
-    const expiresAtMs = expiresAtS === null ? Infinity : Number(expiresAtS) * 1000
-    return { keyId, readOnly: readOnly === 't', expiresAtMs, user: toUser(user) }
+    return rows[0] && toKey(rows[0])
+  }
+
+  /** The key with this id, unless it was revoked. */
+  async findByKeyId(keyId: string): Promise<KnownKey | undefined> {
+    const { rows } = await this.#queries.query(selectKeyById, [keyId])
+    return rows[0] && toKey(rows[0])
+  }
+
+  /** One query whether the name is somebody's or not, so that its time does not tell. */
+  async secretsOf(name: string): Promise<UserSecrets> {
+    // PostgreSQL's text has no NUL, so no user has one in their name.
+    const { rows } = await this.#queries.query(selectSecrets, [name.replaceAll('\0', '')])
+    const [userId = null, salt = null, secret = null] = rows[0] ?? []
+    assert(secret !== null, 'the secret of salts is there')
+    if (userId === null || salt === null || name.includes('\0'))
+      return { salt: madeUpSalt(secret, name), userId: undefined, keys: [] }
+    const keys = rows.flatMap(([, , , keyId, verifier]) =>
+      typeof keyId === 'string' && typeof verifier === 'string'
+        ? [{ keyId, ...scramKeysOf(verifier) }]
+        : [],
+    )
+    return { salt: Buffer.from(salt, 'hex'), userId, keys }
   }
 
   async findByName(name: string): Promise<KnownUser | undefined> {
@@ -322,10 +356,32 @@ const userColumns = `u.user_id, u.name, u.role,
 const selectUser = `
   select ${userColumns} from kalam.users u where u.name = $1 and u.dropped_at is null`
 
-const selectKey = `
+const selectKeys = `
   select k.id, k.read_only, extract(epoch from k.expires_at), ${userColumns}
     from kalam.apikeys k join kalam.users u on u.user_id = k.user_id
-   where k.digest = decode($1, 'hex') and k.revoked_at is null and u.dropped_at is null`
+   where k.revoked_at is null and u.dropped_at is null`
+
+const selectKey = `${selectKeys} and k.digest = decode($1, 'hex')`
+
+const selectKeyById = `${selectKeys} and k.id = $1`
+
+/** One row at least, with the secret that salts are made up from. */
+const selectSecrets = `
+  select u.user_id, encode(u.salt, 'hex'), encode(s.value, 'hex'), k.id, k.scram_verifier
+    from kalam.salt_secret s
+    left join kalam.users u on u.name = $1 and u.dropped_at is null
+    left join kalam.apikeys k on k.user_id = u.user_id and k.revoked_at is null`
+
+function madeUpSalt(secretHex: string, name: string): Uint8Array {
+  const secret = Buffer.from(secretHex, 'hex')
+  return createHmac('sha256', secret).update(name).digest().subarray(0, saltBytes)
+}
+
+function toKey([keyId, readOnly, expiresAtS, ...user]: readonly (string | null)[]): KnownKey {
+  assert(typeof keyId === 'string' && expiresAtS !== undefined, 'a key has an id')
+  const expiresAtMs = expiresAtS === null ? Infinity : Number(expiresAtS) * 1000
+  return { keyId, readOnly: readOnly === 't', expiresAtMs, user: toUser(user) }
+}
 
 function toUser([userId, name, role, roleOid]: readonly (string | null)[]): KnownUser {
   assert(typeof userId === 'string' && typeof name === 'string', 'a user has an id and a name')

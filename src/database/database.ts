@@ -4,6 +4,7 @@
  */
 import type { Observable } from 'rxjs'
 import type { Caller } from '../access/caller.js'
+import type { ScramSecrets } from '../access/callers.js'
 import type { Presence } from '../access/presences.js'
 import type { CopyFormat } from '../dialect/plan.js'
 import type { Column } from '../engine/statement.js'
@@ -14,7 +15,7 @@ import type { TableChange } from './table-changes.js'
 import type { Watch, WatchReceiver, WatchRequest } from './watch.js'
 import type { WireSession, WireSessionOptions } from './wire-session.js'
 
-export type { Caller, Column, Parameter, Presence, RequestParameters }
+export type { Caller, Column, Parameter, Presence, RequestParameters, ScramSecrets }
 
 export interface SqlRequest {
   /** One statement or several, separated by semicolons. */
@@ -133,6 +134,13 @@ export interface Database {
    * another role or other rights (CALLER_CHANGED). Leave the presence to end the watch on it.
    */
   enter(key: string, onEnd: (error: DbError) => void): Promise<Presence>
+  /**
+   * What a SCRAM proof of one of the user's keys is checked with. Nothing tells a name that nobody
+   * has from one whose keys are others.
+   */
+  scramSecrets(userName: string): Promise<ScramSecrets>
+  /** As `enter`, for who has proven, by `scramSecrets`, to have the key with this id. */
+  enterProven(keyId: string, onEnd: (error: DbError) => void): Promise<Presence>
   /**
    * Runs the statements in order. The first error stops; its `statement`, `position`, `line` and
    * `column` refer to `request.sql`. Aborting cancels what runs. Errors: any of protocol/error-code.

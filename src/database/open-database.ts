@@ -21,6 +21,7 @@ import type {
   Database,
   Health,
   Presence,
+  ScramSecrets,
   SqlOutcome,
   SqlRequest,
   StatementOutcome,
@@ -83,6 +84,14 @@ class LocalDatabase implements Database {
 
   enter(key: string, onEnd: (error: DbError) => void): Promise<Presence> {
     return this.#options.callers.enter(key, onEnd)
+  }
+
+  scramSecrets(userName: string): Promise<ScramSecrets> {
+    return this.#options.callers.scramSecrets(userName)
+  }
+
+  enterProven(keyId: string, onEnd: (error: DbError) => void): Promise<Presence> {
+    return this.#options.callers.enterProven(keyId, onEnd)
   }
 
   async run(caller: Caller, request: SqlRequest, signal: CancelSignal): Promise<SqlOutcome> {

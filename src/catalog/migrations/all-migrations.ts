@@ -3,6 +3,7 @@ import { base } from './0001-base.js'
 import { tables } from './0002-tables.js'
 import { live } from './0003-live.js'
 import { meanings } from './0004-meanings.js'
+import { wire } from './0005-wire.js'
 
 /** Every step of the system schema, oldest first. New ones are added at the end. */
-export const allMigrations: readonly Migration[] = [base, tables, live, meanings]
+export const allMigrations: readonly Migration[] = [base, tables, live, meanings, wire]
