@@ -198,29 +198,39 @@ interface CrossCheck {
 
 /** What settings must be to one another and to the machine. */
 function crossChecks(config: Config): readonly CrossCheck[] {
-  const { server, engine } = config
-  const problems: CrossCheck[] = []
-  if ((server.tls_cert === '') !== (server.tls_key === '')) {
-    problems.push({
-      keys: tlsKeys,
-      reason: 'server.tls_cert and server.tls_key must be set together',
-    })
-  }
-  for (const key of ['tls_cert', 'tls_key'] as const) {
-    const reason = server[key] === '' ? undefined : unreadable(server[key])
-    if (reason !== undefined)
-      problems.push({ keys: [`server.${key}`], reason: `server.${key}: ${reason}` })
-  }
+  const { engine, postgres_wire: wire } = config
+  const problems = [...tlsChecks(config, 'server'), ...tlsChecks(config, 'postgres_wire')]
   if (engine.idle_transaction_timeout_ms > engine.transaction_timeout_ms) {
     problems.push({
       keys: ['engine.idle_transaction_timeout_ms', 'engine.transaction_timeout_ms'],
       reason: 'engine.idle_transaction_timeout_ms must not be above engine.transaction_timeout_ms',
     })
   }
+  if (wire.message_bytes_max > wire.unit_bytes_max) {
+    problems.push({
+      keys: ['postgres_wire.message_bytes_max', 'postgres_wire.unit_bytes_max'],
+      reason: 'postgres_wire.message_bytes_max must not be above postgres_wire.unit_bytes_max',
+    })
+  }
   return problems
 }
 
-const tlsKeys = ['server.tls_cert', 'server.tls_key']
+function tlsChecks(config: Config, section: 'server' | 'postgres_wire'): CrossCheck[] {
+  const { tls_cert: cert, tls_key: key } = config[section]
+  const problems: CrossCheck[] = []
+  if ((cert === '') !== (key === '')) {
+    problems.push({
+      keys: [`${section}.tls_cert`, `${section}.tls_key`],
+      reason: `${section}.tls_cert and ${section}.tls_key must be set together`,
+    })
+  }
+  for (const [name, path] of Object.entries({ tls_cert: cert, tls_key: key })) {
+    const reason = path === '' ? undefined : unreadable(path)
+    if (reason !== undefined)
+      problems.push({ keys: [`${section}.${name}`], reason: `${section}.${name}: ${reason}` })
+  }
+  return problems
+}
 
 function unreadable(path: string): string | undefined {
   try {

@@ -486,6 +486,102 @@ export const sections = {
       }),
     },
   },
+  postgres_wire: {
+    description: 'The Postgres wire: psql, drivers and ORMs, with a user and an API key.',
+    settings: {
+      enabled: boolean({ default: false, description: 'Whether PostgreSQL clients may connect.' }),
+      host: text({
+        default: '',
+        pattern: /^[^\s/]+$/u,
+        expects: 'an address or a host name',
+        description: 'Address to listen on; empty for that of `server.host`.',
+      }),
+      port: integer({
+        default: 5433,
+        min: 0,
+        max: 65_535,
+        description: 'TCP port to listen on; 0 takes a free one.',
+      }),
+      tls_cert: text({
+        default: '',
+        description: 'File with the certificate chain (PEM); empty for that of `server.tls_cert`.',
+      }),
+      tls_key: text({
+        default: '',
+        description: 'File with the private key (PEM) of `tls_cert`.',
+      }),
+      tls_required: boolean({
+        default: true,
+        description: 'Whether clients must use TLS where there is a certificate.',
+      }),
+      connections_max: integer({
+        default: 1_000,
+        min: 1,
+        max: 100_000,
+        unit: 'connections',
+        description: 'Most clients that are logged in at a time; one more is refused with 53300.',
+      }),
+      startups_max: integer({
+        default: 500,
+        min: 1,
+        max: 100_000,
+        unit: 'connections',
+        description:
+          'Most connections that are not logged in yet; one more ends the one that has been at it ' +
+          'for longest.',
+      }),
+      startup_timeout_ms: integer({
+        default: 20_000,
+        min: 10,
+        max: 10 * minuteMs,
+        unit: 'ms',
+        description: 'Longest a client may take to log in.',
+      }),
+      message_bytes_max: integer({
+        default: 64 * MiB,
+        min: 1 * KiB,
+        max: 1 * GiB,
+        unit: 'bytes',
+        description: 'Largest message that a client may send: a statement, or its parameters.',
+      }),
+      unit_bytes_max: integer({
+        default: 64 * MiB,
+        min: 1 * KiB,
+        max: 1 * GiB,
+        unit: 'bytes',
+        description: 'Most that a client may send from one Sync to the next.',
+      }),
+      ahead_bytes_max: integer({
+        default: 1 * MiB,
+        min: 1 * KiB,
+        max: 1 * GiB,
+        unit: 'bytes',
+        description:
+          'Most that is taken of a client ahead of what runs; the rest waits on its side.',
+      }),
+      buffered_bytes_max: integer({
+        default: 1 * MiB,
+        min: 64 * KiB,
+        max: 1 * GiB,
+        unit: 'bytes',
+        description: 'Bytes that wait for a client to read them, after which its results wait too.',
+      }),
+      send_timeout_ms: integer({
+        default: minuteMs,
+        min: 100,
+        max: dayMs,
+        unit: 'ms',
+        description: 'Longest a client may read nothing of what waits for it; then it is ended.',
+      }),
+      keepalive_ms: integer({
+        default: minuteMs,
+        min: 1_000,
+        max: hourMs,
+        unit: 'ms',
+        description: 'A client that was quiet for so long is asked by TCP whether it is there.',
+      }),
+    },
+  },
   auth: {
     description: 'Users and keys.',
     settings: {

@@ -38,6 +38,15 @@ export interface SocketFigures {
   readonly bufferedBytes: number
 }
 
+/** How the connections of the Postgres wire are, at a moment. */
+export interface WireFigures {
+  /** Logged in. */
+  readonly open: number
+  readonly starting: number
+  /** What waits for readers. */
+  readonly bufferedBytes: number
+}
+
 /** What the server counts. Calls take well under a microsecond and never throw. */
 export interface Metrics {
   httpRequest(figures: HttpRequestFigures): void
@@ -47,6 +56,13 @@ export interface Metrics {
   socketEnded(code: string): void
   /** A message of a client (`in`) or to one (`out`). */
   socketMessage(direction: 'in' | 'out', bytes: number): void
+  wireOpened(): void
+  /** `code`: why, an error's code; `CLOSED` where the client did it. */
+  wireEnded(code: string): void
+  /** What a client sent up to Query, Sync or Flush was given to its session. */
+  wireUnit(): void
+  /** Bytes of a client (`in`) or to one (`out`). */
+  wireBytes(direction: 'in' | 'out', bytes: number): void
   /** A caller was turned away: `missing`, `unknown`, `expired`, `revoked`, `malformed`. */
   authenticationFailed(reason: string): void
   rateLimited(): void
@@ -67,6 +83,8 @@ export interface Metrics {
   watchLive(read: () => LiveGauges): void
   /** Tells how to read the state of the sockets; the last caller wins. */
   watchSockets(read: () => SocketFigures): void
+  /** Tells how to read the state of the wire's connections; the last caller wins. */
+  watchWire(read: () => WireFigures): void
   /** Tells how to read the number of units that wait for the engine; the last caller wins. */
   watchQueue(read: () => number): void
   /** The page for Prometheus. */
@@ -98,9 +116,11 @@ export function createMetrics(): Metrics {
       },
     })
   const watchSockets = gaugeSockets(registry)
+  const watchWire = gaugeWire(registry)
   return {
     ...recorders(figures),
     watchSockets,
+    watchWire,
     watchLive: (read) => {
       readLive = read
     },
@@ -140,6 +160,25 @@ function gaugeSockets(registry: Registry): Metrics['watchSockets'] {
   }
 }
 
+function gaugeWire(registry: Registry): Metrics['watchWire'] {
+  let read = (): WireFigures => ({ open: 0, starting: 0, bufferedBytes: 0 })
+  const gauge = (name: string, help: string, figure: keyof WireFigures) =>
+    new Gauge({
+      name: `kalamdb_wire_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read()[figure])
+      },
+    })
+  gauge('connections', 'Connections of the Postgres wire that are logged in.', 'open')
+  gauge('starting_connections', 'Connections of it that are not logged in yet.', 'starting')
+  gauge('buffered_bytes', 'Bytes that wait for readers of the Postgres wire.', 'bufferedBytes')
+  return (newRead) => {
+    read = newRead
+  }
+}
+
 type Figures = ReturnType<typeof createFigures>
 
 /** From a cached point read to a statement at its deadline. */
@@ -163,6 +202,10 @@ function createFigures(registry: Registry) {
     socketsEnded: counter('sockets_ended_total', 'WebSockets that ended, and why.', ['code']),
     socketMessages: counter('socket_messages_total', 'Messages on WebSockets.', ['direction']),
     socketBytes: counter('socket_message_bytes_total', 'Bytes of these messages.', ['direction']),
+    wires: counter('wire_opened_total', 'Connections of the Postgres wire that were opened.'),
+    wiresEnded: counter('wire_ended_total', 'Those that ended, and why.', ['code']),
+    wireUnits: counter('wire_units_total', 'Units that clients of the wire had run.'),
+    wireBytes: counter('wire_bytes_total', 'Bytes of the Postgres wire.', ['direction']),
     authenticationFailures: counter(
       'authentication_failures_total',
       'Requests turned away for their key.',
@@ -192,7 +235,7 @@ function createFigures(registry: Registry) {
 
 function recorders(
   figures: Figures,
-): Omit<Metrics, 'watchSockets' | 'watchQueue' | 'watchLive' | 'render'> {
+): Omit<Metrics, 'watchSockets' | 'watchWire' | 'watchQueue' | 'watchLive' | 'render'> {
   return {
     httpRequest: ({ route, status, seconds }) => {
       figures.requests.count(route, String(status))
@@ -208,6 +251,10 @@ function recorders(
       figures.socketMessages.inc({ direction })
       figures.socketBytes.inc({ direction }, bytes)
     },
+    wireOpened: () => figures.wires.inc(),
+    wireEnded: (code) => figures.wiresEnded.inc({ code }),
+    wireUnit: () => figures.wireUnits.inc(),
+    wireBytes: (direction, bytes) => figures.wireBytes.inc({ direction }, bytes),
     authenticationFailed: (reason) => figures.authenticationFailures.inc({ reason }),
     rateLimited: () => figures.rateLimits.inc(),
     leaseWaited: (seconds) => figures.leaseSeconds.observe(seconds),

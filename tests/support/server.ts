@@ -21,6 +21,8 @@ export interface TestServerOptions {
 export interface TestServer extends AsyncDisposable {
   readonly url: string
   readonly port: number
+  /** Of the Postgres wire; 0 if it is not enabled. */
+  readonly wirePort: number
   readonly folder: string
   /** Home in which the CLI finds the local token. */
   readonly home: string
@@ -106,6 +108,7 @@ export async function openTestServer(options: TestServerOptions = {}): Promise<T
 function flagsOf(settings: NonNullable<TestServerOptions['settings']>) {
   const all = {
     'server.port': 0,
+    'postgres_wire.port': 0,
     'log.level': 'silent',
     // Between two statements of a request a busy machine may stop for longer than a second.
     'engine.idle_transaction_timeout_ms': 5_000,
@@ -116,6 +119,11 @@ function flagsOf(settings: NonNullable<TestServerOptions['settings']>) {
     key,
     value: Array.isArray(value) ? value.join(',') : String(value),
   }))
+}
+
+function wirePortOf({ adapterAddresses }: Server): number {
+  const address = adapterAddresses.find((text) => text.startsWith('postgres:'))
+  return address === undefined ? 0 : Number(new URL(address).port)
 }
 
 function testServer(
@@ -150,6 +158,7 @@ function testServer(
   return {
     url,
     port,
+    wirePort: wirePortOf(server),
     folder: place.folder,
     home: place.home,
     adminKey,

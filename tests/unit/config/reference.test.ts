@@ -25,10 +25,12 @@ test('the settings page names every setting and its variable', () => {
 })
 
 test('every setting is read by some room', () => {
-  const paths = readdirSync('src', { recursive: true, encoding: 'utf8' })
-  const text = paths
-    .filter((path) => path.endsWith('.ts') && !path.startsWith('config'))
-    .map((path) => readFileSync(join('src', path), 'utf8'))
+  const text = ['src', 'adapters']
+    .flatMap((folder) =>
+      readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((path) => join(folder, path)),
+    )
+    .filter((path) => path.endsWith('.ts') && !path.startsWith('src/config'))
+    .map((path) => readFileSync(path, 'utf8'))
     .join('\n')
   const unread = allSettings().filter(({ name }) => !new RegExp(`\\b${name}\\b`).test(text))
   expect(unread.map(({ key }) => key)).toEqual([])
