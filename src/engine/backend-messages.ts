@@ -20,6 +20,7 @@ export const backendTag = {
   copyData: 0x64,
   copyDone: 0x63,
   readyForQuery: 0x5a,
+  notification: 0x41,
 } as const
 
 /** Calls `visit` with each message's tag and body. The bytes must be whole messages. */
@@ -142,16 +143,6 @@ export const temporaryObjectState = 'KT001'
 /** SQLSTATE of the notice by which the system schema tells of DDL. */
 export const changedSchemaState = 'KT002'
 
-/** A temporary table, view or function was made on the way, by a function or trigger perhaps. */
-export function madeTemporaryObject(bytes: Uint8Array): boolean {
-  let made = false
-  eachMessage(bytes, (tag, start, end) => {
-    if (tag === backendTag.notice)
-      made ||= errorResponse(bytes, start, end).sqlState === temporaryObjectState
-  })
-  return made
-}
-
 /** The first ErrorResponse among whole messages. */
 export function firstError(bytes: Uint8Array): DbError | undefined {
   let error: DbError | undefined
@@ -191,7 +182,7 @@ function codeOf(sqlState: string): ErrorCode {
   return codeBySqlState[sqlState] ?? codeByClass[sqlState.slice(0, 2)] ?? 'QUERY_REJECTED'
 }
 
-function int32(bytes: Uint8Array, at: number): number {
+export function int32(bytes: Uint8Array, at: number): number {
   return (
     ((bytes[at] ?? 0) << 24) |
     ((bytes[at + 1] ?? 0) << 16) |
@@ -208,6 +199,6 @@ function signed16(bytes: Uint8Array, at: number): number {
   return (int16(bytes, at) << 16) >> 16
 }
 
-function utf8(bytes: Uint8Array, start: number, end: number): string {
+export function utf8(bytes: Uint8Array, start: number, end: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8')
 }

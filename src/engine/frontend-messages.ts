@@ -181,3 +181,6 @@ export function simpleQuery(sql: string): Uint8Array {
 }
 
 export const syncMessage = new MessageWriter(5).sync().finish()
+
+/** Fails: it binds a statement that is not there. */
+export const failingMessage = new MessageWriter().bind('kalam_too_large', []).finish()

@@ -6,13 +6,17 @@
 import { PGlite } from '@electric-sql/pglite'
 import type { Extensions, PGliteOptions } from '@electric-sql/pglite'
 import { transactionStatus } from '../backend-messages.js'
-import { MessageWriter } from '../frontend-messages.js'
-import type { Identity } from '../engine.js'
+import { failingMessage, MessageWriter, syncMessage } from '../frontend-messages.js'
+import { systemIdentity, type Identity } from '../engine.js'
+import { BackendSettings, guc, identitySetting, readOnlySetting } from './backend-settings.js'
 import type { CancelFlags } from './cancel-flags.js'
 import type { CopyPort } from './copy-port.js'
 import { CopyRouter } from './copy-router.js'
 import { DurableFs, type DurableFsOptions } from './durable-fs.js'
 import { keepRandomOpen, type StreamSystem } from './random-stream.js'
+import { replyContents, type BackendNotification } from './reply-contents.js'
+import { noSettings, type SessionSettings } from './session-settings.js'
+import { StaticMemory } from './static-memory.js'
 
 /** Emscripten's and PGlite's own functions and addresses; PGlite 0.5.16, `postgresMod.ts`, `pglitec.c`. */
 interface Internals {
@@ -25,6 +29,8 @@ interface Internals {
   _GetConfigOption(name: number, missingOk: number, restrictPrivileged: number): number
   _NewGUCNestLevel(): number
   _AtEOXact_GUC(isCommit: number, nestLevel: number): void
+  _IsTransactionState(): number
+  _IsAbortedTransactionBlockState(): number
   _PostgresMainLoopOnce(): void
   _PostgresMainLongJmp(): void
   _PostgresSendReadyForQueryIfNecessary(): void
@@ -48,6 +54,8 @@ const internals = [
   '_GetConfigOption',
   '_NewGUCNestLevel',
   '_AtEOXact_GUC',
+  '_IsTransactionState',
+  '_IsAbortedTransactionBlockState',
   '_PostgresMainLoopOnce',
   '_PostgresMainLongJmp',
   '_PostgresSendReadyForQueryIfNecessary',
@@ -65,15 +73,12 @@ const internals = [
 const longJumpStatus = 100
 /** miscadmin.h: the user id holds for this call and SQL may not change it. */
 const securityLocalUserIdChange = 1
-const bootstrapSuperuserOid = 10
-/** guc.h: contexts and source that say who sets a setting. */
-const guc = { postmaster: 1, userSet: 6, sourceSession: 13 } as const
-/** A postmaster-level setting that SQL can read but not set; see ADR 0003. */
-const identitySetting = 'bonjour_name'
+const bootstrapSuperuserOid = systemIdentity.roleOid
 
 const syncBytes = 5
 const readyForQueryBytes = 6
 const noBytes = new Uint8Array(0)
+const noNotifications: readonly BackendNotification[] = []
 
 /** `I` idle, `T` in a transaction, `E` in a failed one; `none` where the unit ended in Flush. */
 export type TransactionStatus = 'I' | 'T' | 'E' | 'none'
@@ -88,6 +93,8 @@ export interface BackendUnit {
   readonly end: 'query' | 'sync' | 'flush'
   /** Settings end with the unit, if it ends in Sync. */
   readonly ownSettings: boolean
+  /** The session whose it is, if it is one that lasts: what it sets stays there. */
+  readonly settings?: SessionSettings | undefined
   /** Where the data of COPY in it comes from and goes to. */
   readonly copy?: CopyPort | undefined
 }
@@ -100,6 +107,8 @@ export interface BackendReply {
   readonly tooLarge: boolean
   /** Temporary files passed `temporaryBytesMax`, so the unit was cancelled. */
   readonly tooMuchDisk: boolean
+  /** A temporary table, view or function was made, or perhaps: the answer is not all there. */
+  readonly madeTemporaryObject: boolean
 }
 
 /** The engine cannot be trusted any more: it must be started again. */
@@ -116,8 +125,7 @@ export interface BackendOptions extends Omit<DurableFsOptions, 'onTemporaryOverf
 export class Backend {
   readonly #pglite: PGlite
   readonly #module: Internals
-  readonly #names: ReadonlyMap<string, number>
-  readonly #scratch: Scratch
+  readonly #settings: BackendSettings
   #input: Uint8Array = new Uint8Array(0)
   #inputAt = 0
   #inputEnd = 0
@@ -131,6 +139,9 @@ export class Backend {
   #replyBytesMax = Infinity
   /** What the settings hold outside transactions; undefined when a transaction may have changed it. */
   #applied: { userId?: string; searchPath?: string; readOnly?: boolean } = {}
+  #notifications: readonly BackendNotification[] = noNotifications
+  /** The session that lasts whose settings the backend has; undefined for the server's own. */
+  #resident: SessionSettings | undefined
 
   static async open(options: BackendOptions): Promise<Backend> {
     const opened: { backend?: Backend } = {}
@@ -153,13 +164,7 @@ export class Backend {
     this.#pglite = pglite
     this.#module = checkInternals(pglite.Module)
     keepRandomOpen(this.#module.FS)
-    this.#scratch = new Scratch(this.#module)
-    this.#names = new Map(
-      [identitySetting, 'search_path', 'default_transaction_read_only'].map((name) => [
-        name,
-        permanentText(this.#module, name),
-      ]),
-    )
+    this.#settings = this.#openSettings()
     const read = this.#module.addFunction((pointer, max) => this.#read(pointer, max), 'ipi')
     const write = this.#module.addFunction((pointer, length) => this.#write(pointer, length), 'ipi')
     this.#module._pgl_set_rw_cbs(read, write)
@@ -197,17 +202,40 @@ export class Backend {
    * trapped, exited, or answered without ReadyForQuery.
    */
   run(unit: BackendUnit): BackendReply {
-    this.#inputAt = 0
-    this.#inputFirst = noBytes
+    this.#startReply(unit.replyBytesMax)
     this.#routeCopy(unit.copy)
-    this.#chunks = []
-    this.#chunkBytes = 0
-    this.#tooMuchDisk = false
-    this.#replyBytesMax = unit.replyBytesMax
     if (unit.identity.roleOid === bootstrapSuperuserOid && unit.searchPath !== undefined)
       this.#keepingSearchPath(() => this.#runAsCaller(unit))
     else this.#runAsCaller(unit)
+    if (unit.settings !== undefined) this.#readSettings(unit.settings, unit.identity)
     return this.#takeReply(unit.end === 'flush')
+  }
+
+  /** What the backend listens to and was told since it was asked last; no part of any reply. */
+  takeNotifications(): readonly BackendNotification[] {
+    const notifications = this.#notifications
+    this.#notifications = noNotifications
+    return notifications
+  }
+
+  /** Makes the settings those of a session that lasts, or the server's own. Outside transactions. */
+  enter(settings: SessionSettings | undefined): void {
+    if (this.#resident === settings) return
+    this.#resident = settings
+    this.#settings.exchange(settings ?? { defaults: noSettings, changed: noSettings })
+    delete this.#applied.searchPath
+    delete this.#applied.readOnly
+  }
+
+  #startReply(replyBytesMax: number): void {
+    this.#inputAt = 0
+    this.#inputFirst = noBytes
+    this.#copy = undefined
+    this.#router = undefined
+    this.#chunks = []
+    this.#chunkBytes = 0
+    this.#tooMuchDisk = false
+    this.#replyBytesMax = replyBytesMax
   }
 
   #routeCopy(copy: CopyPort | undefined): void {
@@ -222,14 +250,53 @@ export class Backend {
   }
 
   #runAsCaller(unit: BackendUnit): void {
-    this.#apply(unit.identity, unit.searchPath)
-    this.#module._SetUserIdAndSecContext(unit.identity.roleOid, securityLocalUserIdChange)
-    try {
+    this.#apply(unit)
+    this.#asCaller(unit.identity, () => {
       if (unit.end === 'sync') this.#runToSync(unit.bytes, unit.ownSettings)
       else this.#runWhole(unit.bytes)
+    })
+  }
+
+  #asCaller<T>(identity: Identity, work: () => T): T {
+    this.#module._SetUserIdAndSecContext(identity.roleOid, securityLocalUserIdChange)
+    try {
+      return work()
     } finally {
       this.#module._SetUserIdAndSecContext(bootstrapSuperuserOid, 0)
     }
+  }
+
+  /** What the unit made of its session's settings, and so did its transaction's end. */
+  #readSettings(settings: SessionSettings, identity: Identity): void {
+    const changed = this.#settings.changed()
+    // The caller's, not its own.
+    if (identity.readOnly) changed.delete(readOnlySetting)
+    settings.changed = changed
+  }
+
+  /**
+   * Gives a session that lasts its defaults, before its first unit and with that one's rights. What
+   * PostgreSQL says where it refuses one: the session then has none of them.
+   */
+  begin(settings: SessionSettings, identity: Identity): BackendReply | undefined {
+    const { wanted } = settings
+    if (wanted === undefined) return undefined
+    settings.wanted = undefined
+    this.enter(settings)
+    this.#startReply(Infinity)
+    // In a transaction: it may look up what the role may set.
+    this.#runUpTo(beginningMessage, beginningMessage.length)
+    this.#flush()
+    this.#startReply(Infinity)
+    const succeeded = this.#asCaller(identity, () =>
+      this.#tries(() => this.#settings.setDefaults(wanted)),
+    )
+    this.#runUpTo(syncMessage, syncMessage.length)
+    this.#flush()
+    if (succeeded) settings.defaults = this.#settings.readDefaults()
+    else this.#settings.exchange(settings)
+    const reply = this.#takeReply(false)
+    return succeeded ? undefined : reply
   }
 
   /**
@@ -237,10 +304,28 @@ export class Backend {
    * functions and operators of theirs would run with the system's rights; so it is put aside.
    */
   #keepingSearchPath(run: () => void): void {
-    const kept = this.#get('search_path')
+    if (this.#resident !== undefined) {
+      this.#onOtherPath(this.#resident, run)
+      return
+    }
+    const kept = this.#settings.get('search_path') ?? ''
     run()
     this.#set('search_path', kept, guc.userSet)
     this.#applied = { ...this.#applied, searchPath: kept }
+  }
+
+  /** As in a function with a SET clause, so that a transaction's end leaves the session's own path. */
+  #onOtherPath(resident: SessionSettings, run: () => void): void {
+    const module = this.#module
+    const isInTransaction = module._IsTransactionState() !== 0
+    const nestLevel = isInTransaction ? module._NewGUCNestLevel() : 0
+    run()
+    delete this.#applied.searchPath
+    if (module._IsTransactionState() !== 0) {
+      if (isInTransaction) module._AtEOXact_GUC(0, nestLevel)
+    } else if (module._IsAbortedTransactionBlockState() === 0) {
+      this.#settings.exchangeOne('search_path', resident)
+    }
   }
 
   /** Settings may have been changed by SQL (RESET ALL, a rolled-back transaction): set them anew. */
@@ -309,20 +394,47 @@ export class Backend {
     let succeeded = true
     try {
       while (this.#inputAt < this.#inputEnd || module._pq_buffer_remaining_data() > 0) {
-        const stack = module.stackSave()
-        try {
-          module._PostgresMainLoopOnce()
-        } catch (thrown) {
-          module.stackRestore(stack)
-          if ((thrown as { status?: unknown }).status !== longJumpStatus) throw thrown
-          module._PostgresMainLongJmp()
-          succeeded = false
-        }
+        succeeded = this.#tries(() => module._PostgresMainLoopOnce()) && succeeded
       }
       return succeeded
     } catch (thrown) {
       throw new BackendDead(describe(thrown), { cause: thrown })
     }
+  }
+
+  /** False if PostgreSQL raised an error, which it has told the client of. */
+  #tries(work: () => void): boolean {
+    const module = this.#module
+    const stack = module.stackSave()
+    try {
+      work()
+      return true
+    } catch (thrown) {
+      module.stackRestore(stack)
+      if ((thrown as { status?: unknown }).status !== longJumpStatus) throw thrown
+      module._PostgresMainLongJmp()
+      return false
+    }
+  }
+
+  /** As `#tries`, between units: nobody is told. */
+  #triesAside(work: () => void): boolean {
+    const [chunks, chunkBytes, replyBytesMax, router] = [
+      this.#chunks,
+      this.#chunkBytes,
+      this.#replyBytesMax,
+      this.#router,
+    ]
+    this.#chunks = []
+    this.#replyBytesMax = Infinity
+    this.#router = undefined
+    const succeeded = this.#tries(work)
+    if (!succeeded) this.#flush()
+    this.#chunks = chunks
+    this.#chunkBytes = chunkBytes
+    this.#replyBytesMax = replyBytesMax
+    this.#router = router
+    return succeeded
   }
 
   #flush(): void {
@@ -340,18 +452,33 @@ export class Backend {
     const only = chunks.length === 1 ? chunks[0] : undefined
     const received = only ?? Buffer.concat(chunks)
     const tooLarge = this.#chunkBytes > this.#replyBytesMax
-    // Rows may be missing in the middle: what is left must not be taken for messages.
-    const bytes = tooLarge ? noBytes : received
-    if (endsInFlush) return { bytes, status: 'none', tooLarge, tooMuchDisk: this.#tooMuchDisk }
-    const status = transactionStatus(received)
+    const tooMuchDisk = this.#tooMuchDisk
+    const status = endsInFlush ? 'none' : transactionStatus(received)
     // An engine whose stack overflowed answers without it, and with nothing else either.
     if (status === undefined) throw new BackendDead('answered without ReadyForQuery')
-    if (status !== 'I') this.#applied = {}
-    return { bytes, status, tooLarge, tooMuchDisk: this.#tooMuchDisk }
+    if (status !== 'I' && !endsInFlush) this.#applied = {}
+    // Rows may be missing in the middle: what is left must not be taken for messages.
+    if (this.#chunkBytes > this.#replyBytesMax + overrunBytesMax)
+      return {
+        bytes: noBytes,
+        status,
+        tooLarge,
+        tooMuchDisk,
+        madeTemporaryObject: true,
+      }
+    const { bytes, madeTemporaryObject, notifications } = replyContents(received)
+    if (notifications.length > 0) this.#notifications = [...this.#notifications, ...notifications]
+    return {
+      bytes: tooLarge ? noBytes : bytes,
+      status,
+      tooLarge,
+      tooMuchDisk,
+      madeTemporaryObject: madeTemporaryObject || tooLarge,
+    }
   }
 
   /** Setting a value inside a transaction would be undone with it, so unknown values are set again. */
-  #apply(identity: Identity, searchPath: string | undefined): void {
+  #apply({ identity, searchPath, settings }: BackendUnit): void {
     const applied = this.#applied
     if (applied.userId !== identity.userId) {
       this.#set(identitySetting, identity.userId, guc.postmaster)
@@ -361,30 +488,38 @@ export class Backend {
       this.#set('search_path', searchPath, guc.userSet)
       applied.searchPath = searchPath
     }
-    // Always for read-only callers: an admin's set_config could have lifted it a unit ago.
-    if (identity.readOnly || applied.readOnly !== identity.readOnly) {
-      this.#set('default_transaction_read_only', identity.readOnly ? 'on' : 'off', guc.userSet)
-      applied.readOnly = identity.readOnly
-    }
+    this.#applyReadOnly(identity.readOnly, settings)
   }
 
-  #get(name: string): string {
-    return this.#module.UTF8ToString(this.#module._GetConfigOption(this.#nameOf(name), 0, 0))
+  #applyReadOnly(readOnly: boolean, settings: SessionSettings | undefined): void {
+    const applied = this.#applied
+    const wanted = readOnly || settings?.all.get(readOnlySetting) === 'on'
+    // In a transaction it is the session's own to change.
+    const isOwn = settings !== undefined && this.#module._IsTransactionState() !== 0
+    // Always for read-only callers: an admin's set_config could have lifted it a unit ago.
+    if (!readOnly && (isOwn || applied.readOnly === wanted)) return
+    this.#set(readOnlySetting, wanted ? 'on' : 'off', guc.userSet)
+    applied.readOnly = wanted
   }
 
   #set(name: string, value: string, context: number): void {
-    const pointer = this.#nameOf(name)
     try {
-      this.#module._SetConfigOption(pointer, this.#scratch.put(value), context, guc.sourceSession)
+      this.#settings.set(name, value, context)
     } catch (thrown) {
       throw new BackendDead(`cannot set ${name}`, { cause: thrown })
     }
   }
 
-  #nameOf(setting: string): number {
-    const pointer = this.#names.get(setting)
-    if (pointer === undefined) throw new Error(`setting ${setting} was not prepared`)
-    return pointer
+  #openSettings(): BackendSettings {
+    const module = this.#module
+    const scratch = new Scratch(module)
+    return new BackendSettings({
+      module,
+      memory: new StaticMemory(module),
+      keepText: (text) => permanentText(module, text),
+      passText: (text) => scratch.put(text),
+      attempt: (work) => this.#triesAside(work),
+    })
   }
 
   #read(pointer: number, max: number): number {
@@ -523,5 +658,5 @@ class Scratch {
 const receiveBufferBytes = 8192
 const copyDataBytes = receiveBufferBytes - 5
 const withoutData = new MessageWriter().copyFail('this door cannot send COPY data').finish()
-/** Binds a statement that is not there. */
-const failingMessage = new MessageWriter().bind('kalam_too_large', []).finish()
+/** Begins a transaction, as the first message of any extended unit does. */
+const beginningMessage = new MessageWriter().parse('', '').finish()

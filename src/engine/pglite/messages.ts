@@ -5,6 +5,7 @@
 import type { CancelFlags } from './cancel-flags.js'
 import type { Checkpoint } from './checkpointer.js'
 import type { RemoteCopy } from './copy-channel.js'
+import type { BackendNotification } from './reply-contents.js'
 
 /** What to do with a unit's session and bytes. */
 export const action = {
@@ -61,6 +62,13 @@ export function unitHeadAt(heads: FlatUnitHeads, at: number): UnitHead {
   }
 }
 
+/** What the worker is to know of a session that lasts; comes with its first unit. */
+export interface LastingHead {
+  readonly session: number
+  readonly settings: ReadonlyMap<string, string>
+  readonly namePrefix: string | undefined
+}
+
 /** How a unit ended. */
 export const outcome = {
   answered: 0,
@@ -89,8 +97,25 @@ export type ToWorker =
       readonly bytes: Uint8Array
       /** Of those units that have one; mostly none. */
       readonly copies: readonly RemoteCopy[]
+      /** Sessions that last and begin with one of those units. */
+      readonly lasting: readonly LastingHead[]
     }
   | { readonly kind: 'close' }
+
+/** What goes out beside the answers: in their order, and with the one that is named. */
+export type Aside =
+  /** A unit changed what its session has set: all that is not the server's. */
+  | {
+      readonly kind: 'settings'
+      readonly serial: number
+      readonly settings: ReadonlyMap<string, string>
+    }
+  /** A commit notified those who listen. */
+  | {
+      readonly kind: 'notifications'
+      readonly serial: number
+      readonly notifications: readonly BackendNotification[]
+    }
 
 export type FromWorker =
   | {
@@ -103,8 +128,16 @@ export type FromWorker =
       readonly kind: 'replies'
       readonly heads: readonly number[]
       readonly bytes: Uint8Array
+      /** Mostly none; before the answers. */
+      readonly asides: readonly Aside[]
       /** How long the sync took that let these answers go, in µs; undefined if they waited for none. */
       readonly syncMicros: number | undefined
+    }
+  /** The transaction of a session was ended for being too long or idle. */
+  | {
+      readonly kind: 'expired'
+      readonly session: number
+      readonly outcome: typeof outcome.leaseExpired | typeof outcome.idleExpired
     }
   | { readonly kind: 'checkpoint'; readonly checkpoint: Checkpoint }
   /** The engine cannot go on; it must be started again. */

@@ -1,10 +1,18 @@
 import type { DbError } from '../../errors.js'
 import type { Unit } from '../engine.js'
 import type { CopyChannel } from './copy-channel.js'
-import type { Action, FlatUnitHeads } from './messages.js'
+import type { Action, FlatUnitHeads, LastingHead } from './messages.js'
 
 /** No place in the worker's table yet. */
 export const noSlot = -1
+
+/** The main thread's side of a session that lasts. */
+export interface LastingSession {
+  /** What the worker is to know of it; undefined since it knows. */
+  readonly head: LastingHead | undefined
+  readonly processId: number
+  settingsChanged(settings: ReadonlyMap<string, string>): void
+}
 
 /** A unit that has not been answered. */
 export interface PendingUnit {
@@ -12,6 +20,8 @@ export interface PendingUnit {
   readonly session: number
   /** The first of its session: the worker knows nothing of it yet. */
   readonly begins: boolean
+  /** Of one that lasts: what becomes of it, and who is told. */
+  readonly lasting: LastingSession | undefined
   readonly action: Action
   readonly unit: Unit
   readonly leaseMs: number

@@ -25,8 +25,15 @@ import { CopyChannel } from './copy-channel.js'
 import { createDataFolder, openDatabaseFolder, removeTemporaryFiles } from './data-folder.js'
 import { lockFolder, type FolderLock } from './folder-lock.js'
 import { markUnsynced, readUnsynced, settleUnsynced, type Unsynced } from './unsynced-mark.js'
-import { action, outcome, type Action, type Outcome, type WorkerOptions } from './messages.js'
-import { noSlot, type PendingUnit } from './pending-unit.js'
+import {
+  action,
+  outcome,
+  type Action,
+  type Aside,
+  type Outcome,
+  type WorkerOptions,
+} from './messages.js'
+import { noSlot, type LastingSession, type PendingUnit } from './pending-unit.js'
 import { WorkerLink } from './worker-link.js'
 
 export interface PGliteEngineOptions {
@@ -92,6 +99,7 @@ export class PGliteEngine implements Engine {
   readonly #pending = new Map<number, PendingUnit>()
   readonly #restartedAt: number[] = []
   readonly #commitListeners = new Set<() => void>()
+  readonly #expiryListeners = new Map<number, (ended: Outcome) => void>()
   readonly #notificationListeners = new Set<(notification: Notification) => void>()
   #lock: FolderLock | undefined
   #database = ''
@@ -180,12 +188,21 @@ export class PGliteEngine implements Engine {
   }
 
   openSession(options: SessionOptions = {}): Session {
-    return new PGliteSession(this, {
-      id: this.#nextSession(),
+    const id = this.#nextSession()
+    const session = new PGliteSession(this, {
+      ...options,
+      id,
       leaseMs: options.leaseMs ?? this.#options.transactionTimeoutMs,
       idleMs: options.idleMs ?? this.#options.idleTransactionTimeoutMs,
-      leavesState: options.leavesState ?? true,
+      closed: () => this.#expiryListeners.delete(id),
     })
+    const { onExpired } = options
+    if (onExpired !== undefined)
+      this.#expiryListeners.set(id, (ended) => {
+        const error = session.expired(ended)
+        if (error !== undefined) onExpired(error)
+      })
+    return session
   }
 
   onCommit(listener: () => void): () => void {
@@ -243,6 +260,7 @@ export class PGliteEngine implements Engine {
         serial: this.#nextSerial(),
         session: session.id,
         begins: session.begins,
+        lasting: session.lasting,
         action: kind,
         unit,
         leaseMs: session.leaseMs,
@@ -347,11 +365,7 @@ export class PGliteEngine implements Engine {
       case outcome.leaseExpired:
         return leaseTimeout(pending.leaseMs)
       case outcome.idleExpired:
-        return new DbError(
-          'TRANSACTION_TIMEOUT',
-          `the transaction was idle for longer than ${pending.idleMs} ms and was rolled back`,
-          { sqlState: '25P03', hint: 'engine.idle_transaction_timeout_ms is the bound' },
-        )
+        return idleTimeout(pending.idleMs)
       case outcome.skipped:
         return undefined
       case outcome.leftOpen:
@@ -476,6 +490,8 @@ export class PGliteEngine implements Engine {
       { ...workerOptions, stackMb: options.stackMb },
       {
         replied: (serial, ended, bytes) => this.#replied(serial, ended, bytes),
+        aside: (aside) => this.#setAside(aside),
+        expired: (session, ended) => this.#expiryListeners.get(session)?.(ended),
         died: (cause) => {
           if (this.#status.kind === 'ready') void this.#restart(cause)
         },
@@ -498,6 +514,17 @@ export class PGliteEngine implements Engine {
     for (const pending of this.#waitingForEngine.splice(0)) this.#dispatch(pending)
     // The engine before it may have committed what it could not answer any more.
     this.#tellOfCommit()
+  }
+
+  #setAside(aside: Aside): void {
+    const lasting = this.#pending.get(aside.serial)?.lasting
+    if (aside.kind === 'settings') {
+      lasting?.settingsChanged(aside.settings)
+      return
+    }
+    const processId = lasting?.processId ?? 0
+    for (const notification of aside.notifications)
+      for (const listener of this.#notificationListeners) listener({ ...notification, processId })
   }
 
   #tellOfCommit(): void {
@@ -587,9 +614,16 @@ export interface SessionIdentity {
   readonly idleMs: number
   /** Nothing of it has been run. */
   readonly begins: boolean
+  readonly lasting: LastingSession | undefined
 }
 
-const withoutSession: SessionIdentity = { id: 0, leaseMs: 0, idleMs: 0, begins: false }
+const withoutSession: SessionIdentity = {
+  id: 0,
+  leaseMs: 0,
+  idleMs: 0,
+  begins: false,
+  lasting: undefined,
+}
 
 const tagSync = 0x53
 
@@ -604,27 +638,31 @@ function entersEngine(unit: Unit, kind: Action, session: SessionIdentity): boole
   return kind === action.hold
 }
 
-interface SessionLife extends Omit<SessionIdentity, 'begins'> {
-  readonly leavesState: boolean
+interface SessionLife extends SessionOptions {
+  readonly id: number
+  readonly leaseMs: number
+  readonly idleMs: number
+  readonly closed: () => void
 }
 
 class PGliteSession implements Session {
   readonly #engine: PGliteEngine
-  readonly #identity: SessionLife
+  readonly #life: SessionLife
   /** The engine's generation that knows the session; undefined before its first unit has ended. */
   #generation: number | undefined
   #running: { readonly unit: Unit; readonly ended: Promise<unknown> } | undefined
   #closing: Promise<void> | undefined
+  #hasAnswered = false
   #settings: ReadonlyMap<string, string> = new Map()
 
-  constructor(engine: PGliteEngine, identity: SessionLife) {
+  constructor(engine: PGliteEngine, life: SessionLife) {
     this.#engine = engine
-    this.#identity = identity
+    this.#life = life
   }
 
   get mustWait(): boolean {
     const { owner } = this.#engine
-    return owner !== 0 && owner !== this.#identity.id
+    return owner !== 0 && owner !== this.#life.id
   }
 
   get settings(): ReadonlyMap<string, string> {
@@ -654,13 +692,14 @@ class PGliteSession implements Session {
     if (this.#closing !== undefined) throw new DbError('CANCELLED', 'the session is closed')
     const begins = this.#generation === undefined
     if (!begins && this.#isGone()) throw restarted('the session is gone')
-    const reply = this.#engine.submit(unit, kind, { ...this.#identity, begins })
+    const reply = this.#engine.submit(unit, kind, this.#identity(begins))
     this.#running = { unit, ended: reply.catch(() => undefined) }
     // A hold that fails never began: of such a session there is nothing to close.
     let isKnown = kind !== action.hold
     try {
       const bytes = await reply
       isKnown = true
+      this.#hasAnswered = true
       return bytes
     } finally {
       this.#running = undefined
@@ -675,14 +714,40 @@ class PGliteSession implements Session {
     return this.#generation !== generation || status.kind === 'restarting'
   }
 
+  /** Why it was ended, unless a unit runs, which is told. */
+  expired(ended: Outcome): DbError | undefined {
+    if (this.#running !== undefined) return undefined
+    const { leaseMs, idleMs } = this.#life
+    return ended === outcome.idleExpired ? idleTimeout(idleMs) : leaseTimeout(leaseMs)
+  }
+
+  #identity(begins: boolean): SessionIdentity {
+    const { id, leaseMs, idleMs } = this.#life
+    const lasting = this.#life.lasts === true ? this.#lasting() : undefined
+    return { id, leaseMs, idleMs, begins, lasting }
+  }
+
+  #lasting(): LastingSession {
+    const { id, settings = new Map(), namePrefix, processId = 0 } = this.#life
+    return {
+      // A unit that was given back has told the worker nothing.
+      head: this.#hasAnswered ? undefined : { session: id, settings, namePrefix },
+      processId,
+      settingsChanged: (now) => {
+        this.#settings = now
+      },
+    }
+  }
+
   async #close(): Promise<void> {
+    this.#life.closed()
     this.cancel()
     // Only then it is known whether there is a session, and in which engine.
     await this.#running?.ended
     if (this.#generation !== this.#engine.generation) return
-    const kind = this.#identity.leavesState ? action.closeAndClean : action.close
+    const kind = this.#life.leavesState === false ? action.close : action.closeAndClean
     try {
-      await this.#engine.submit(emptyUnit(Infinity), kind, { ...this.#identity, begins: false })
+      await this.#engine.submit(emptyUnit(Infinity), kind, this.#identity(false))
     } catch (cause) {
       // An engine that is gone took the session and all it left along.
       if (!(cause instanceof DbError)) throw cause
@@ -705,6 +770,14 @@ function statementTimeout(ms: number): DbError {
   return new DbError('STATEMENT_TIMEOUT', `the statement took longer than ${ms} ms`, {
     hint: 'engine.statement_timeout_ms is the bound',
   })
+}
+
+function idleTimeout(ms: number): DbError {
+  return new DbError(
+    'TRANSACTION_TIMEOUT',
+    `the transaction was idle for longer than ${ms} ms and was rolled back`,
+    { sqlState: '25P03', hint: 'engine.idle_transaction_timeout_ms is the bound' },
+  )
 }
 
 function leaseTimeout(ms: number): DbError {

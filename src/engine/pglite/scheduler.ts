@@ -9,15 +9,24 @@
  * A session owns the engine while its transaction is open or it holds a lease. Deadlines end both:
  * the transaction is rolled back and the session's next unit is told why.
  */
-import { lastTag, madeTemporaryObject } from '../backend-messages.js'
-import { systemIdentity } from '../engine.js'
-import type { Backend, BackendReply } from './backend.js'
+import { lastTag } from '../backend-messages.js'
+import { systemIdentity, type Identity } from '../engine.js'
+import type { Backend, BackendReply, TransactionStatus } from './backend.js'
 import type { Checkpointer } from './checkpointer.js'
 import type { Control } from './control.js'
 import type { RemoteCopy } from './copy-channel.js'
 import { CopyPort } from './copy-port.js'
-import { action, outcome, replyHeadFields, type Outcome, type UnitHead } from './messages.js'
+import {
+  action,
+  outcome,
+  replyHeadFields,
+  type Aside,
+  type LastingHead,
+  type Outcome,
+  type UnitHead,
+} from './messages.js'
 import { sessionCleaner } from './session-cleaner.js'
+import { SessionSettings } from './session-settings.js'
 import type { WalSync } from './wal-sync.js'
 
 /** Longest the worker works without looking for new messages and finished syncs. */
@@ -31,18 +40,23 @@ interface QueuedUnit {
   readonly head: UnitHead
   readonly bytes: Uint8Array
   readonly copy?: RemoteCopy | undefined
+  /** Of the first unit of a session that lasts. */
+  readonly lasting?: LastingHead | undefined
 }
 
 interface SessionState {
   readonly leaseMs: number
   readonly idleMs: number
-  inTransaction: boolean
+  /** Of a session that lasts. */
+  readonly settings: SessionSettings | undefined
+  readonly namePrefix: string | undefined
+  status: TransactionStatus
   held: boolean
   /** It made temporary objects, which a plain transaction is not expected to. */
   leftObjects: boolean
   /** The caller's search_path was applied; from then on it is the session's own to change. */
   entered: boolean
-  expired: typeof outcome.leaseExpired | typeof outcome.idleExpired | undefined
+  expired: Expiry | undefined
 }
 
 interface HeldReply {
@@ -50,7 +64,16 @@ interface HeldReply {
   readonly serial: number
   readonly outcome: Outcome
   readonly bytes: Uint8Array
+  readonly asides: readonly Aside[]
 }
+
+export interface Replies {
+  readonly heads: number[]
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly asides: readonly Aside[]
+}
+
+export type Expiry = typeof outcome.leaseExpired | typeof outcome.idleExpired
 
 export interface SchedulerOptions {
   readonly backend: Backend
@@ -58,7 +81,9 @@ export interface SchedulerOptions {
   readonly walSync: WalSync
   readonly checkpointer: Checkpointer
   /** `syncMicros`: how long the sync took that let these answers go. */
-  readonly send: (heads: number[], bytes: Uint8Array<ArrayBuffer>, syncMicros?: number) => void
+  readonly send: (replies: Replies, syncMicros?: number) => void
+  /** The transaction of a session was ended for its deadline. */
+  readonly onExpired: (session: number, ended: Expiry) => void
   /** The backend can no longer be used; nothing is run or sent after it. */
   readonly onDead: (cause: unknown) => void
 }
@@ -70,6 +95,8 @@ export class Scheduler {
   readonly #sessions = new Map<number, SessionState>()
   readonly #held = new Fifo<HeldReply>()
   readonly #cleaner: ReturnType<typeof sessionCleaner>
+  /** How many sessions last. */
+  #lasting = 0
   #owner = 0
   #ownedAt = 0
   #idleSince = 0
@@ -97,18 +124,20 @@ export class Scheduler {
     const { walSync, send } = this.#options
     const heads: number[] = []
     const parts: Uint8Array[] = []
+    const asides: Aside[] = []
     let offset = 0
     for (;;) {
       const reply = this.#held.peek()
       if (reply === undefined || reply.mark > walSync.syncedMark) break
       this.#held.shift()
+      asides.push(...reply.asides)
       heads.push(reply.serial, reply.outcome, offset, reply.bytes.length)
       parts.push(reply.bytes)
       offset += reply.bytes.length
     }
     if (heads.length === 0) return
     const bytes = heads.length === replyHeadFields ? exactBytes(parts[0]) : joined(parts, offset)
-    send(heads, bytes, syncMicros)
+    send({ heads, bytes, asides }, syncMicros)
   }
 
   /** Rolls back what is open and runs nothing any more. */
@@ -146,7 +175,8 @@ export class Scheduler {
   }
 
   #isInTransaction(): boolean {
-    return this.#sessions.get(this.#owner)?.inTransaction === true
+    const owner = this.#sessions.get(this.#owner)
+    return owner !== undefined && owner.status !== 'I'
   }
 
   /** The answers until now need not wait for it: it would make their WAL durable first anyway. */
@@ -176,7 +206,7 @@ export class Scheduler {
         this.#run(unit)
         break
       case action.hold:
-        this.#hold(head)
+        this.#hold(unit)
         break
       case action.close:
       case action.closeAndClean:
@@ -185,10 +215,11 @@ export class Scheduler {
     }
   }
 
-  #hold(head: UnitHead): void {
-    const session = this.#session(head)
+  #hold({ head, lasting }: QueuedUnit): void {
+    const session = this.#session(head, lasting)
     session.held = true
     this.#own(head.session)
+    this.#options.backend.enter(session.settings)
     // Sequences' last values are the backend's, and so a stranger's, until they are forgotten.
     this.#cleaner.forgetSequences()
     this.#answer(head.serial, outcome.answered)
@@ -198,12 +229,30 @@ export class Scheduler {
     const session = this.#sessions.get(head.session)
     this.#sessions.delete(head.session)
     if (session !== undefined && this.#owner === head.session) {
-      if (session.inTransaction) this.#cleaner.rollBack()
+      if (session.status !== 'I') this.#cleaner.rollBack(session.status)
       this.#disown()
     }
-    if (head.action === action.closeAndClean || session?.leftObjects === true) this.#cleaner.clean()
+    if (session?.settings !== undefined) {
+      this.#lasting -= 1
+      this.#endLasting(session)
+    } else if (head.action === action.closeAndClean || session?.leftObjects === true) this.#clean()
     else if (session !== undefined) this.#cleaner.resetSettings()
     this.#answer(head.serial, outcome.answered)
+  }
+
+  /** Takes back what a session that lasts has in the backend. */
+  #endLasting({ namePrefix }: SessionState): void {
+    this.#options.backend.enter(undefined)
+    this.#cleaner.clean()
+    if (namePrefix !== undefined) this.#cleaner.dropNames(namePrefix)
+  }
+
+  /** Takes back what a session that ends with its request left, or a unit without one. */
+  #clean(): void {
+    this.#options.backend.enter(undefined)
+    this.#cleaner.clean()
+    // Not while others may listen: theirs would end too.
+    if (this.#lasting === 0) this.#cleaner.unlisten()
   }
 
   #run(unit: QueuedUnit): void {
@@ -212,39 +261,61 @@ export class Scheduler {
       this.#runAlone(unit)
       return
     }
-    const session = this.#session(head)
+    const session = this.#session(head, unit.lasting)
     if (session.expired !== undefined) {
       this.#answer(head.serial, session.expired)
       return
     }
+    const { settings } = session
+    const settingsBefore = settings?.all
+    this.#options.backend.enter(settings)
+    const reply = this.#refusedSettings(head, settings) ?? this.#runInSession(unit, session)
+    session.leftObjects ||= reply.madeTemporaryObject
+    session.status = reply.status
+    if (session.status !== 'I' || session.held) this.#own(head.session)
+    else this.#disown()
+    const news =
+      settings !== undefined && settings.all !== settingsBefore ? settings.all : undefined
+    this.#answer(head.serial, outcomeOf(reply), reply.bytes, news)
+  }
+
+  #refusedSettings(
+    head: UnitHead,
+    settings: SessionSettings | undefined,
+  ): BackendReply | undefined {
+    if (settings?.wanted === undefined) return undefined
+    settings.wanted = new Map([['search_path', head.searchPath], ...settings.wanted])
+    return this.#options.backend.begin(settings, identityOf(head))
+  }
+
+  #runInSession(unit: QueuedUnit, session: SessionState): BackendReply {
+    const { head } = unit
     // The system's own units in a caller's session bring their path and leave the caller's.
     const isSystem = head.roleOid === systemIdentity.roleOid
-    const reply = this.#runOnBackend(
-      unit,
-      session.entered && !isSystem ? undefined : head.searchPath,
-    )
+    const hasPath = session.entered || session.settings !== undefined
     session.entered ||= !isSystem
-    session.leftObjects ||= reply.tooLarge || madeTemporaryObject(reply.bytes)
-    session.inTransaction = reply.status !== 'I'
-    if (session.inTransaction || session.held) this.#own(head.session)
-    else this.#disown()
-    this.#answer(head.serial, outcomeOf(reply), reply.bytes)
+    return this.#runOnBackend(
+      unit,
+      hasPath && !isSystem ? undefined : head.searchPath,
+      session.settings,
+    )
   }
 
   #runAlone(unit: QueuedUnit): void {
     const { head } = unit
+    this.#options.backend.enter(undefined)
     const reply = this.#runOnBackend(unit, head.searchPath)
-    if (reply.tooLarge || madeTemporaryObject(reply.bytes)) this.#cleaner.clean()
-    if (reply.status !== 'I') {
-      if (reply.status === 'none') this.#cleaner.sync()
-      this.#cleaner.rollBack()
-      this.#answer(head.serial, outcome.leftOpen)
-      return
-    }
-    this.#answer(head.serial, outcomeOf(reply), reply.bytes)
+    if (reply.status !== 'I') this.#cleaner.rollBack(reply.status)
+    if (reply.madeTemporaryObject) this.#clean()
+    if (reply.status === 'I') this.#answer(head.serial, outcomeOf(reply), reply.bytes)
+    else this.#answer(head.serial, outcome.leftOpen)
   }
 
-  #runOnBackend(unit: QueuedUnit, searchPath: string | undefined): BackendReply {
+  #runOnBackend(
+    unit: QueuedUnit,
+    searchPath: string | undefined,
+    settings?: SessionSettings,
+  ): BackendReply {
     const { head, bytes } = unit
     const { backend, control } = this.#options
     const last = lastTag(bytes)
@@ -253,11 +324,12 @@ export class Scheduler {
     try {
       return backend.run({
         bytes,
-        identity: { roleOid: head.roleOid, userId: head.userId, readOnly: head.readOnly },
+        identity: identityOf(head),
         searchPath,
         replyBytesMax: head.replyBytesMax,
         end: last === tagSync ? 'sync' : last === tagFlush ? 'flush' : 'query',
         ownSettings: head.session === 0,
+        settings,
         copy,
       })
     } finally {
@@ -273,13 +345,16 @@ export class Scheduler {
   }
 
   /** The session of a unit; it begins with its first. */
-  #session(head: UnitHead): SessionState {
+  #session(head: UnitHead, lasting: LastingHead | undefined): SessionState {
     const known = this.#sessions.get(head.session)
     if (known !== undefined) return known
+    if (lasting !== undefined) this.#lasting += 1
     const session: SessionState = {
       leaseMs: head.leaseMs,
       idleMs: head.idleMs,
-      inTransaction: false,
+      settings: lasting === undefined ? undefined : new SessionSettings(lasting.settings),
+      namePrefix: lasting?.namePrefix,
+      status: 'I',
       held: false,
       leftObjects: false,
       entered: false,
@@ -289,8 +364,18 @@ export class Scheduler {
     return session
   }
 
-  #answer(serial: number, ended: Outcome, bytes: Uint8Array = noBytes): void {
-    this.#held.push({ mark: this.#options.walSync.mark, serial, outcome: ended, bytes })
+  #answer(
+    serial: number,
+    ended: Outcome,
+    bytes: Uint8Array = noBytes,
+    settings?: ReadonlyMap<string, string>,
+  ): void {
+    const { backend, walSync } = this.#options
+    const notifications = backend.takeNotifications()
+    const asides: Aside[] = []
+    if (settings !== undefined) asides.push({ kind: 'settings', serial, settings })
+    if (notifications.length > 0) asides.push({ kind: 'notifications', serial, notifications })
+    this.#held.push({ mark: walSync.mark, serial, outcome: ended, bytes, asides })
   }
 
   #own(session: number): void {
@@ -318,28 +403,43 @@ export class Scheduler {
     const session = this.#sessions.get(this.#owner)
     if (session === undefined) return
     const now = performance.now()
-    if (now - this.#ownedAt > session.leaseMs) session.expired = outcome.leaseExpired
-    else if (now - this.#idleSince > session.idleMs) session.expired = outcome.idleExpired
-    else return
+    const expired =
+      now - this.#ownedAt > session.leaseMs
+        ? outcome.leaseExpired
+        : now - this.#idleSince > session.idleMs
+          ? outcome.idleExpired
+          : undefined
+    if (expired === undefined) return
     try {
-      this.#endTransaction()
-      // The next unit is a stranger's, and the session's own end may be long in coming.
-      this.#cleaner.clean()
+      this.#expire(this.#owner, session, expired)
     } catch (cause) {
       this.#isDead = true
       this.#options.onDead(cause)
     }
   }
 
+  #expire(id: number, session: SessionState, expired: Expiry): void {
+    session.expired = expired
+    this.#endTransaction()
+    // The next unit is a stranger's, and the session's own end may be long in coming.
+    if (session.settings === undefined) this.#clean()
+    else this.#endLasting(session)
+    this.#options.onExpired(id, expired)
+  }
+
   #endTransaction(): void {
     const session = this.#sessions.get(this.#owner)
-    if (session?.inTransaction === true) this.#cleaner.rollBack()
     if (session !== undefined) {
-      session.inTransaction = false
+      if (session.status !== 'I') this.#cleaner.rollBack(session.status)
+      session.status = 'I'
       session.held = false
     }
     this.#disown()
   }
+}
+
+function identityOf({ roleOid, userId, readOnly }: UnitHead): Identity {
+  return { roleOid, userId, readOnly }
 }
 
 function outcomeOf({ tooLarge, tooMuchDisk }: BackendReply): Outcome {

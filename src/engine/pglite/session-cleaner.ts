@@ -1,10 +1,11 @@
-import { simpleQuery, syncMessage } from '../frontend-messages.js'
+import { failingMessage, simpleQuery, syncMessage } from '../frontend-messages.js'
 import { dataRows } from '../backend-messages.js'
 import { systemIdentity } from '../engine.js'
-import type { Backend } from './backend.js'
+import type { Backend, TransactionStatus } from './backend.js'
 
 /** Names of cursors and prepared statements that are the engine's own start so. */
 const ownNames = 'kalam'
+const failAndSyncMessage = Buffer.concat([failingMessage, syncMessage])
 
 /**
  * Takes back what a session left in the one backend that all share: temporary tables, settings,
@@ -17,27 +18,33 @@ export function sessionCleaner(backend: Backend) {
       identity: systemIdentity,
       searchPath: undefined,
       replyBytesMax: Infinity,
-      end: bytes === syncMessage ? 'sync' : 'query',
+      end: bytes === failAndSyncMessage ? 'sync' : 'query',
       ownSettings: false,
     }).bytes
 
   const rollBackMessage = simpleQuery('ROLLBACK')
   const resetMessage = simpleQuery('RESET ALL')
   const forgetSequencesMessage = simpleQuery('DISCARD SEQUENCES')
+  const unlistenMessage = simpleQuery('UNLISTEN *')
   const cleanMessage = simpleQuery(
-    'RESET ALL; DISCARD TEMP; DISCARD SEQUENCES; UNLISTEN *; SELECT pg_advisory_unlock_all()',
+    'RESET ALL; DISCARD TEMP; DISCARD SEQUENCES; SELECT pg_advisory_unlock_all()',
   )
   const leftoversMessage = simpleQuery(
-    `SELECT 'CLOSE ' || quote_ident(name) FROM pg_cursors
-       WHERE name <> '' AND NOT starts_with(name, '${ownNames}')
-     UNION ALL
-     SELECT 'DEALLOCATE ' || quote_ident(name) FROM pg_prepared_statements
-       WHERE NOT starts_with(name, '${ownNames}')`,
+    namesWhere(`name <> '' AND NOT starts_with(name, '${ownNames}')`),
   )
 
+  const dropNames = (which: Uint8Array): void => {
+    for (const [statement] of dataRows(run(which)))
+      if (typeof statement === 'string') run(simpleQuery(statement))
+  }
+
   return {
-    rollBack: () => void run(rollBackMessage),
-    sync: () => void run(syncMessage),
+    /** Ends a transaction from whichever state the last unit left. */
+    rollBack: (status: TransactionStatus) => {
+      // After a Flush, PostgreSQL may take nothing but Sync, which commits what has not failed.
+      if (status === 'none') run(failAndSyncMessage)
+      run(rollBackMessage)
+    },
     /** Settings that functions left; a transaction of plain statements leaves nothing else. */
     resetSettings: () => {
       run(resetMessage)
@@ -47,8 +54,19 @@ export function sessionCleaner(backend: Backend) {
     clean: () => {
       run(cleanMessage)
       backend.forgetSettings()
-      for (const [statement] of dataRows(run(leftoversMessage)))
-        if (typeof statement === 'string') run(simpleQuery(statement))
+      dropNames(leftoversMessage)
+    },
+    /** Ends every LISTEN, whoever began it. */
+    unlisten: () => void run(unlistenMessage),
+    dropNames: (prefix: string) => {
+      dropNames(simpleQuery(namesWhere(`starts_with(name, '${prefix.replaceAll(`'`, `''`)}')`)))
     },
   }
+}
+
+/** Statements that drop cursors and prepared statements. */
+function namesWhere(condition: string): string {
+  return `SELECT 'CLOSE ' || quote_ident(name) FROM pg_cursors WHERE ${condition}
+     UNION ALL
+     SELECT 'DEALLOCATE ' || quote_ident(name) FROM pg_prepared_statements WHERE ${condition}`
 }

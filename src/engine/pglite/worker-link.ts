@@ -8,6 +8,7 @@ import type { Checkpoint } from './checkpointer.js'
 import { Control, unitSlots } from './control.js'
 import {
   replyHeadFields,
+  type Aside,
   type FlatUnitHeads,
   type FromWorker,
   type Outcome,
@@ -18,6 +19,10 @@ import { flattenUnit, type PendingUnit } from './pending-unit.js'
 
 export interface WorkerLinkEvents {
   replied(serial: number, ended: Outcome, bytes: Uint8Array): void
+  /** What came with answers, before they are told of. */
+  aside(aside: Aside): void
+  /** A session's transaction was ended. */
+  expired(session: number, ended: Outcome): void
   /** A group commit: how long its sync took and how many units it made durable. */
   synced(micros: number, units: number): void
   checkpointed(checkpoint: Checkpoint): void
@@ -150,7 +155,8 @@ export class WorkerLink {
     }
     const copies = units.flatMap(({ copy }) => copy?.remote ?? [])
     const ports = copies.map(({ port }) => port)
-    this.#post({ kind: 'units', heads, bytes, copies }, [bytes.buffer, ...ports])
+    const lasting = units.flatMap((pending) => pending.lasting?.head ?? [])
+    this.#post({ kind: 'units', heads, bytes, copies, lasting }, [bytes.buffer, ...ports])
   }
 
   #post(message: ToWorker, transfer: (ArrayBuffer | MessagePort)[] = []): void {
@@ -161,10 +167,14 @@ export class WorkerLink {
     if (this.#isDead) return
     switch (message.kind) {
       case 'replies':
+        for (const aside of message.asides) this.#events.aside(aside)
         this.#replies(message.heads, message.bytes)
         if (message.syncMicros !== undefined)
           this.#events.synced(message.syncMicros, message.heads.length / replyHeadFields)
         this.#tellOfCommit()
+        break
+      case 'expired':
+        this.#events.expired(message.session, message.outcome)
         break
       case 'checkpoint':
         this.#events.checkpointed(message.checkpoint)

@@ -73,9 +73,10 @@ async function serve(): Promise<void> {
       walBytesMax: options.checkpointWalBytes,
       onCheckpoint: (checkpoint) => tell({ kind: 'checkpoint', checkpoint }),
     }),
-    send: (heads, bytes, syncMicros) => {
-      tell({ kind: 'replies', heads, bytes, syncMicros }, [bytes.buffer])
+    send: ({ heads, bytes, asides }, syncMicros) => {
+      tell({ kind: 'replies', heads, bytes, asides, syncMicros }, [bytes.buffer])
     },
+    onExpired: (session, ended) => tell({ kind: 'expired', session, outcome: ended }),
     onDead: die,
   })
   later.scheduler = scheduler
@@ -97,11 +98,16 @@ function listen(scheduler: Scheduler, backend: Backend, walSync: WalSync): void 
   })
 }
 
-function* unitsOf({ heads, bytes, copies }: ToWorker & { kind: 'units' }) {
+function* unitsOf({ heads, bytes, copies, lasting }: ToWorker & { kind: 'units' }) {
   for (let at = 0; at < heads.length; at += unitHeadFields) {
     const head = unitHeadAt(heads, at)
     const copy = copies.find(({ serial }) => serial === head.serial)
-    yield { head, bytes: bytes.subarray(head.offset, head.offset + head.length), copy }
+    yield {
+      head,
+      bytes: bytes.subarray(head.offset, head.offset + head.length),
+      copy,
+      lasting: lasting.find(({ session }) => session === head.session),
+    }
   }
 }
 

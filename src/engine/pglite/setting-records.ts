@@ -1,0 +1,114 @@
+/**
+ * Which settings differ from their defaults, and why: PostgreSQL's own records of them (guc_tables.h,
+ * `struct config_generic`), read in place. `pg_settings` tells the same and takes 590 µs.
+ */
+import type { StaticMemory } from './static-memory.js'
+
+/** A setting that was changed in this session, in whichever way. */
+export interface ChangedSetting {
+  /** As PostgreSQL spells it. */
+  readonly name: string
+  /** Without a unit: in PostgreSQL's own, ms or kB mostly. */
+  readonly value: string
+}
+
+/** Offsets in the record, in bytes; PostgreSQL 18 for 32-bit machines. */
+const field = {
+  name: 0,
+  flags: 20,
+  type: 24,
+  source: 32,
+  role: 48,
+  resetRole: 52,
+  next: 68,
+} as const
+/** Where in the record the list goes through: `nondef_link`. */
+const link = { previous: 0, next: 4, inRecord: 64 } as const
+/** The first field past the part that all types have: the address of the value. */
+const variable = 92
+const type = { real: 2, string: 3 } as const
+/** guc.h: GUC_NO_RESET and GUC_NO_RESET_ALL, of what is a transaction's or is no value: `seed`, `role`. */
+const notOwnFlags = 0x18
+const sourceSession = 13
+const bootstrapSuperuserOid = 10
+
+interface KnownValue {
+  readonly low: number
+  readonly high: number
+  readonly value: string
+}
+
+export class SettingRecords {
+  readonly #memory: StaticMemory
+  readonly #valueOf: (name: string) => string
+  /** The head of PostgreSQL's list of all that are not at their defaults: `guc_nondef_list`. */
+  readonly #list: number
+  readonly #known = new Map<number, KnownValue>()
+
+  /**
+   * `probe` is a setting that is at its default; `change` changes it. `valueOf` gives what PostgreSQL
+   * says a setting is.
+   */
+  constructor(options: {
+    readonly memory: StaticMemory
+    readonly probe: string
+    readonly change: () => void
+    readonly valueOf: (name: string) => string
+  }) {
+    this.#memory = options.memory
+    this.#valueOf = options.valueOf
+    const record = this.#find(options.probe)
+    options.change()
+    // What is not at its default any more goes to the end of the list.
+    this.#list = this.#memory.word(record + field.next)
+    const last = this.#memory.word(this.#list + link.previous)
+    const isFound = this.#memory.isStatic(this.#list) && last === record + link.inRecord
+    if (!isFound || this.changed().every(({ name }) => name !== options.probe))
+      throw new Error('the settings of this PGlite are not where those of 0.5.16 are')
+  }
+
+  /** All that were changed in the session or transaction, except what belongs to a transaction. */
+  changed(): ChangedSetting[] {
+    const memory = this.#memory
+    const found: ChangedSetting[] = []
+    for (
+      let at = memory.word(this.#list + link.next);
+      at !== this.#list;
+      at = memory.word(at + link.next)
+    ) {
+      const record = at - link.inRecord
+      if (memory.word(record + field.source) !== sourceSession) continue
+      if ((memory.word(record + field.flags) & notOwnFlags) !== 0) continue
+      const name = memory.text(memory.word(record + field.name))
+      found.push({ name, value: this.#value(record, name) })
+    }
+    return found
+  }
+
+  #value(record: number, name: string): string {
+    const memory = this.#memory
+    const address = memory.word(record + variable)
+    const kind = memory.word(record + field.type)
+    const low = memory.word(address)
+    // A new text may be where an old one was.
+    if (kind === type.string) return low === 0 ? '' : memory.text(low)
+    const high = kind === type.real ? memory.word(address + 4) : 0
+    const known = this.#known.get(record)
+    if (known?.low === low && known.high === high) return known.value
+    const value = this.#valueOf(name)
+    this.#known.set(record, { low, high, value })
+    return value
+  }
+
+  #find(name: string): number {
+    const memory = this.#memory
+    for (const text of memory.textsOf(name))
+      for (const record of memory.wordsWith(text))
+        if (
+          memory.word(record + field.role) === bootstrapSuperuserOid &&
+          memory.word(record + field.resetRole) === bootstrapSuperuserOid
+        )
+          return record
+    throw new Error(`the setting ${name} of this PGlite is not where that of 0.5.16 is`)
+  }
+}

@@ -1,0 +1,274 @@
+/** Sessions that last: each finds its own again, whoever used the one backend in between. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { firstError } from '#src/engine/backend-messages.js'
+import type { Identity, Notification, SessionOptions } from '#src/engine/engine.js'
+import { MessageWriter, simpleQuery, syncMessage } from '#src/engine/frontend-messages.js'
+import { openTestEngine, rowsOf, statusOf, unit, type TestEngine } from '../../support/engine.js'
+
+let opened: TestEngine
+let alice: Identity
+let bob: Identity
+beforeAll(async () => {
+  opened = await openTestEngine({
+    settings: {
+      'engine.transaction_timeout_ms': 60_000,
+      'engine.idle_transaction_timeout_ms': 60_000,
+    },
+  })
+  const { engine } = opened
+  await engine.run(
+    unit(`CREATE ROLE alice; CREATE ROLE bob; CREATE SCHEMA attic; GRANT ALL ON SCHEMA attic, public TO alice, bob;
+      CREATE FUNCTION say(name text, value text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS
+        $$ BEGIN RETURN set_config(name, value, false); END $$`),
+  )
+  const [oids] = rowsOf(await engine.run(unit(`SELECT 'alice'::regrole::oid, 'bob'::regrole::oid`)))
+  alice = { roleOid: Number(oids?.[0]), userId: 'alice', readOnly: false }
+  bob = { roleOid: Number(oids?.[1]), userId: 'bob', readOnly: false }
+})
+afterAll(() => opened[Symbol.asyncDispose]())
+
+type Rows = readonly (readonly (string | null)[])[]
+
+/** A session that lasts, of whom it is given; simple queries, or extended ones with `sync`. */
+function lasting(identity: Identity, options: SessionOptions = {}) {
+  const session = opened.engine.openSession({ lasts: true, ...options })
+  const run = (bytes: Uint8Array) => session.run({ ...unit('', { identity }), bytes })
+  return {
+    session,
+    run,
+    query: (sql: string) => run(simpleQuery(sql)),
+    rows: async (sql: string): Promise<Rows> => rowsOf(await run(extended(sql))),
+    [Symbol.asyncDispose]: () => session.close(),
+  }
+}
+
+function extended(sql: string): Uint8Array {
+  return new MessageWriter().parse('', sql).bind('', []).execute().sync().finish()
+}
+
+/** What somebody without a session sees, in a unit between those of sessions. */
+async function outside(sql: string, identity = bob): Promise<Rows> {
+  return rowsOf(await opened.engine.run({ ...unit('', { identity }), bytes: extended(sql) }))
+}
+
+const show = (...names: string[]) =>
+  `SELECT ${names.map((name) => `current_setting('${name}', true)`).join(', ')}`
+
+describe('settings', () => {
+  const cases: readonly (readonly [string, string, string])[] = [
+    ['SET', `SET TimeZone = 'Asia/Seoul'`, 'TimeZone'],
+    ['SET in a transaction', `BEGIN; SET TimeZone = 'Asia/Seoul'; COMMIT`, 'TimeZone'],
+    ['set_config in a function', `SELECT say('TimeZone', 'Asia/Seoul')`, 'TimeZone'],
+    ['a setting of nobody', `SET app.zone = 'Asia/Seoul'`, 'app.zone'],
+    ['the search path', `SET search_path = 'Asia/Seoul'`, 'search_path'],
+  ]
+  test.each(cases)('%s is kept, and only there', async (_name, sql, name) => {
+    await using one = lasting(alice)
+    await using other = lasting(bob)
+    const [before] = await other.rows(show(name))
+    expect(firstError(await one.query(sql))).toBeUndefined()
+    expect(await outside(show(name))).toEqual([before?.map((value) => value ?? '')])
+    expect(await other.rows(show(name))).toEqual([before?.map((value) => value ?? '')])
+    const [[value] = []] = await one.rows(show(name))
+    expect(value).toMatch(/^"?Asia\/Seoul"?$/)
+    expect(one.session.settings.get(name.toLowerCase())).toBe(value)
+    // By the extended protocol too, and RESET goes back.
+    await one.run(extended(`RESET ${name}`))
+    await outside('SELECT 1')
+    expect(await one.rows(show(name))).toEqual([before?.map((found) => found ?? '')])
+  })
+
+  test('are as a rollback leaves them', async () => {
+    await using session = lasting(alice)
+    await session.query(`SET work_mem = '5MB'`)
+    await session.query(`BEGIN; SET work_mem = '6MB'; SET LOCAL statement_timeout = '7s'`)
+    expect(Object.fromEntries(session.session.settings)).toMatchObject({
+      work_mem: '6144',
+      statement_timeout: '7000',
+    })
+    await session.query('SELECT 1/0')
+    await session.query('ROLLBACK')
+    await outside('SELECT 1')
+    expect(await session.rows(show('work_mem', 'statement_timeout'))).toEqual([['5MB', '0']])
+    expect(session.session.settings.get('statement_timeout')).toBeUndefined()
+    // A unit that fails outside a transaction leaves what was there before it.
+    await session.query(`SET work_mem = '9MB'; SELECT 1/0`)
+    await outside('SELECT 1')
+    expect(await session.rows(show('work_mem'))).toEqual([['5MB']])
+  })
+
+  test('begin as the session asks, and RESET ALL goes back there', async () => {
+    await using session = lasting(alice, {
+      settings: new Map([
+        ['DateStyle', 'german'],
+        ['app.who', 'me'],
+        ['search_path', 'attic'],
+      ]),
+    })
+    await session.run(syncMessage)
+    expect(Object.fromEntries(session.session.settings)).toEqual({
+      datestyle: 'German, DMY',
+      'app.who': 'me',
+      search_path: 'attic',
+    })
+    await outside('SELECT 1')
+    await session.query(`SET datestyle = 'sql'; SET app.who = 'you'; SET search_path = public`)
+    expect(await outside(show('DateStyle', 'app.who', 'search_path'))).toEqual([
+      ['ISO, MDY', '', 'public'],
+    ])
+    await session.query('RESET ALL')
+    await outside('SELECT 1')
+    expect(await session.rows(show('DateStyle', 'app.who', 'search_path'))).toEqual([
+      ['German, DMY', 'me', 'attic'],
+    ])
+  })
+
+  const refused: readonly (readonly [string, string, string])[] = [
+    ['an unknown one', 'kalam', '42704'],
+    ['a wrong value', 'DateStyle', '22023'],
+    ['one of superusers', 'log_statement', '42501'],
+    ['one of the server', 'bonjour_name', '55P02'],
+    ['the role', 'role', '42501'],
+  ]
+  test.each(refused)('do not begin with %s', async (_name, name, sqlState) => {
+    await using session = lasting(alice, {
+      settings: new Map([
+        ['work_mem', '5MB'],
+        [name, 'all'],
+      ]),
+    })
+    const reply = await session.run(syncMessage)
+    expect(firstError(reply)).toMatchObject({ sqlState })
+    expect(statusOf(reply)).toBe('I')
+    expect(await session.rows(show('work_mem'))).toEqual([['4MB']])
+  })
+
+  test('of the system are not those of the session it works in', async () => {
+    await using session = lasting(alice)
+    await session.query(`CREATE TABLE IF NOT EXISTS attic.shelf (n int); SET search_path = attic`)
+    const system = unit('SELECT current_setting($$search_path$$)')
+    expect(rowsOf(await session.session.run(system))).toEqual([['public']])
+    expect(await session.rows(show('search_path'))).toEqual([['attic']])
+    await session.query('BEGIN; SET LOCAL search_path = public, attic')
+    expect(rowsOf(await session.session.run(system))).toEqual([['public']])
+    expect(await session.rows(show('search_path'))).toEqual([['public, attic']])
+    await session.query('COMMIT')
+    await outside('SELECT 1')
+    expect(await session.rows(show('search_path'))).toEqual([['attic']])
+  })
+
+  test('that make the caller read-only cannot be kept', async () => {
+    await using session = lasting({ ...alice, readOnly: true })
+    await session.query('SET default_transaction_read_only = off')
+    expect(firstError(await session.query('CREATE TABLE attic.no ()'))?.sqlState).toBe('25006')
+    await using writer = lasting(alice)
+    await writer.query('SET default_transaction_read_only = on')
+    await outside('SELECT 1')
+    expect(firstError(await writer.query('CREATE TABLE attic.no ()'))?.sqlState).toBe('25006')
+    expect(await outside(show('default_transaction_read_only'))).toEqual([['off']])
+  })
+
+  test('end with the session', async () => {
+    const session = lasting(alice)
+    await session.query(`SET app.who = 'me'; SET work_mem = '7MB'`)
+    await session.session.close()
+    expect(await outside(show('app.who', 'work_mem'))).toEqual([['', '4MB']])
+  })
+})
+
+describe('notifications', () => {
+  test('reach the engine, in order, from whoever commits them, and are in no reply', async () => {
+    const { engine } = opened
+    const heard: Notification[] = []
+    const stop = engine.onNotification((notification) => heard.push(notification))
+    await using listener = lasting(alice, { processId: 7 })
+    await using sender = lasting(bob, { processId: 8 })
+    await listener.query('LISTEN news')
+    await engine.run(
+      unit(`CREATE TABLE IF NOT EXISTS attic.told (n int);
+      CREATE FUNCTION attic.tell() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_notify('news', 'row ' || new.n); RETURN new; END $$;
+      CREATE TRIGGER tell AFTER INSERT ON attic.told FOR EACH ROW EXECUTE FUNCTION attic.tell();
+      GRANT ALL ON attic.told TO bob`),
+    )
+    await sender.query(`BEGIN; NOTIFY news, 'one'; NOTIFY news, 'two'; NOTIFY other, 'x'`)
+    expect(heard).toEqual([])
+    const reply = await sender.query('COMMIT')
+    expect(tagsOf(reply)).toBe('CZ')
+    expect(heard.splice(0)).toEqual([
+      { channel: 'news', payload: 'one', processId: 8 },
+      { channel: 'news', payload: 'two', processId: 8 },
+    ])
+    await sender.query(`BEGIN; NOTIFY news, 'never'; ROLLBACK`)
+    await outside('INSERT INTO attic.told VALUES (1), (2)')
+    await listener.query(`NOTIFY news`)
+    expect(heard.splice(0)).toEqual([
+      { channel: 'news', payload: 'row 1', processId: 0 },
+      { channel: 'news', payload: 'row 2', processId: 0 },
+      { channel: 'news', payload: '', processId: 7 },
+    ])
+    // Another's end takes nobody's LISTEN away.
+    const passing = opened.engine.openSession()
+    await passing.run(unit('SELECT 1'))
+    await passing.close()
+    await sender.session.close()
+    await outside(`SELECT pg_notify('news', 'still')`)
+    expect(heard.splice(0)).toMatchObject([{ payload: 'still' }])
+    await listener.query('UNLISTEN news')
+    await outside(`SELECT pg_notify('news', 'too late')`)
+    expect(heard).toEqual([])
+    stop()
+  })
+})
+
+describe('Flush', () => {
+  const flush = Buffer.from([0x48, 0, 0, 0, 4])
+  const bindMany = (sql: string) =>
+    Buffer.concat([new MessageWriter().parse('', sql).bind('', []).finish(), flush])
+  /** Execute of the unnamed portal, for so many rows. */
+  const execute = (rows: number) => Buffer.from([0x45, 0, 0, 0, 9, 0, 0, 0, 0, rows])
+
+  test('keeps the engine and the portal until Sync', async () => {
+    await using session = lasting(alice)
+    await using other = lasting(bob)
+    await session.query(`SET app.who = 'me'`)
+    expect(tagsOf(await session.run(bindMany('SELECT generate_series(1, 5)')))).toBe('12')
+    expect([session.session.mustWait, other.session.mustWait]).toEqual([false, true])
+    const stranger = other.rows(`SELECT 8, current_setting('app.who', true)`)
+    const fetch = () => session.run(Buffer.concat([execute(2), flush]))
+    expect(tagsOf(await fetch())).toBe('DDs')
+    expect(tagsOf(await fetch())).toBe('DDs')
+    expect(tagsOf(await fetch())).toBe('DC')
+    expect(tagsOf(await session.run(syncMessage))).toBe('Z')
+    expect(await stranger).toEqual([['8', '']])
+    expect(other.session.mustWait).toBe(false)
+    expect(await session.rows(show('app.who'))).toEqual([['me']])
+  })
+
+  test('skips to Sync after an error, over units', async () => {
+    await using session = lasting(alice)
+    const reply = await session.run(bindMany('SELECT nothing'))
+    expect(tagsOf(reply)).toBe('E')
+    expect(tagsOf(await session.run(Buffer.concat([execute(2), flush])))).toBe('')
+    expect(tagsOf(await session.run(syncMessage))).toBe('Z')
+    expect(await session.rows('SELECT 1')).toEqual([['1']])
+  })
+
+  test.each([
+    ['a portal', 'CREATE TABLE attic.half ()'],
+    ['an error', 'SELECT nothing'],
+  ])('leaves nothing when the session closes after %s', async (_name, sql) => {
+    const session = lasting(alice)
+    await session.run(bindMany(sql))
+    await session.run(Buffer.concat([execute(0), flush]))
+    await session.session.close()
+    expect(await outside(`SELECT to_regclass('attic.half')`)).toEqual([[null]])
+  })
+})
+
+function tagsOf(reply: Uint8Array): string {
+  let tags = ''
+  for (let at = 0; at < reply.length; at += 1 + Buffer.from(reply).readInt32BE(at + 1))
+    tags += String.fromCharCode(reply[at] ?? 0)
+  return tags.replaceAll(/[SN]/g, '')
+}
