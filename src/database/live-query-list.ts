@@ -4,7 +4,6 @@
  */
 import type { SqlPlan } from '../dialect/plan.js'
 import type { QueryRunner } from '../engine/queries.js'
-import { DbError } from '../errors.js'
 import type { LiveQueryInfo } from '../live/live-queries.js'
 
 export function listsLiveQueries({ relations }: SqlPlan): boolean {
@@ -15,17 +14,15 @@ export async function writeLiveQueries(
   runner: QueryRunner,
   queries: readonly LiveQueryInfo[],
 ): Promise<void> {
+  // In a transaction that only reads, the list is that of last time: an error would end it.
+  const { rows: settings } = await runner.query('show transaction_read_only')
+  if (settings[0]?.[0] === 'on') return
   const rows = queries.map((query) => [
     ...[query.id, query.userId, query.userName, query.mode, query.sql],
     ...[query.delivered, query.openedAtMs / 1000],
   ])
-  try {
-    await runner.query('delete from kalam.live_queries')
-    await runner.query(insertRows, [JSON.stringify(rows)])
-  } catch (error) {
-    // Inside a transaction that only reads, the list is that of last time.
-    if (!(error instanceof DbError) || error.sqlState !== '25006') throw error
-  }
+  await runner.query('delete from kalam.live_queries')
+  await runner.query(insertRows, [JSON.stringify(rows)])
 }
 
 const insertRows = `

@@ -122,6 +122,8 @@ describe('D9: what is live', () => {
       return own.results[0]?.rowCount
     }
     expect(await list(bob)).toBe(1)
+    const reading = 'BEGIN READ ONLY; SHOW LIVE QUERIES; SELECT 2 AS two; COMMIT'
+    expect((await live.server.sql(reading)).results[2]?.rows).toEqual([{ two: 2 }])
     const [first, second] = rows.map(({ id }) => String(id))
     await expect(live.run(bob, `KILL LIVE QUERY '${first}'`)).rejects.toMatchObject({
       code: 'NOT_FOUND',
