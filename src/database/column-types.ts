@@ -35,14 +35,15 @@ export class ColumnTypes {
   async resolve(columns: readonly Column[], runner: QueryRunner): Promise<readonly ResultColumn[]> {
     const known = this.known(columns)
     if (known !== undefined) return known
-    for (const { typeOid } of columns)
-      if (builtinTypes.get(typeOid) === undefined && !this.#asked.has(typeOid))
-        this.#asked.set(typeOid, await ask(typeOid, runner))
-    return columns.map(({ name, typeOid }) => ({ name, type: this.#typeOf(typeOid) }))
-  }
-
-  #typeOf(typeOid: number): TypeInfo {
-    return builtinTypes.get(typeOid) ?? this.#asked.get(typeOid) ?? unknownType
+    // The same to the end: what is forgotten meanwhile is for the next to ask anew.
+    const asked = this.#asked
+    const result: ResultColumn[] = []
+    for (const { name, typeOid } of columns) {
+      const type = builtinTypes.get(typeOid) ?? asked.get(typeOid) ?? (await ask(typeOid, runner))
+      if (!builtinTypes.has(typeOid)) asked.set(typeOid, type)
+      result.push({ name, type })
+    }
+    return result
   }
 }
 
