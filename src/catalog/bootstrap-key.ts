@@ -26,8 +26,10 @@ export async function bootstrapKey(
   { name, apikey, now }: BootstrapOptions,
 ): Promise<'accepted' | 'revoked' | 'none'> {
   const digest = apikey === '' ? '' : digestOf(apikey).toString('hex')
+  // One that was revoked is kept, so that it stays so when it is configured again.
   await queries.query(
-    `delete from kalam.apikeys where is_bootstrap and digest <> decode($1, 'hex')`,
+    `delete from kalam.apikeys
+      where is_bootstrap and revoked_at is null and digest <> decode($1, 'hex')`,
     [digest],
   )
   if (apikey === '') return 'none'

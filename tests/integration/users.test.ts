@@ -323,6 +323,8 @@ describe('A1: the configured key', () => {
     await catalog.users.revokeKey(found?.keyId ?? '')
     expect(await bootstrapKey(catalog.queries, options)).toBe('revoked')
     expect(await find(key('c'))).toBeUndefined()
+    expect(await bootstrapKey(catalog.queries, { ...options, apikey: key('d') })).toBe('accepted')
+    expect(await bootstrapKey(catalog.queries, options)).toBe('revoked')
   })
 
   test('is refused for a user who is no admin, and if it is the key of another', async () => {
