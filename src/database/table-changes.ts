@@ -20,7 +20,7 @@ import type { ColumnTypes } from './column-types.js'
 export type ChangedRow = Readonly<Record<string, unknown>>
 
 export type TableChange = {
-  /** Pass it as `from` to go on after this change. */
+  /** Pass it as `after` to go on after this change. */
   readonly cursor: string
   /** Id of the user whose row it is; null for tables that are not kept per user. */
   readonly owner: string | null
@@ -39,8 +39,8 @@ export interface TableChangesRooms {
 }
 
 /**
- * Every change of the table from now on, or after `from`, in commit order, each once. It ends in an
- * error: NOT_FOUND (the table is not there any more, or the log no longer reaches back to `from`),
+ * Every change of the table from now on, or after a cursor, in commit order, each once. It ends in an
+ * error: NOT_FOUND (the table is not there any more, or the log does not reach back to `after`),
  * BAD_REQUEST (no cursor of this log), or the engine's; subscribe again with the last cursor.
  */
 export function tableChanges(
@@ -69,7 +69,9 @@ export function tableChanges(
 async function open(rooms: TableChangesRooms, table: string, after: string | undefined) {
   const state = await rooms.log.state()
   const reader = await TableReader.open(rooms, table)
-  return { reader, start: startOf(state, after), incarnation: state.incarnation }
+  const start = startOf(state, after)
+  if (after !== undefined && start < reader.since) throw expired()
+  return { reader, start, incarnation: state.incarnation }
 }
 
 function startOf(state: LogState, after: string | undefined): Sequence {
@@ -78,7 +80,11 @@ function startOf(state: LogState, after: string | undefined): Sequence {
   const isOwn = cursor?.incarnation === state.incarnation && cursor.sequence <= state.position
   if (!isOwn) throw new DbError('BAD_REQUEST', 'the cursor is none of this log')
   if (cursor.sequence >= state.forgotten) return cursor.sequence
-  throw new DbError('NOT_FOUND', 'the log of changes no longer reaches back to the cursor', {
+  throw expired()
+}
+
+function expired(): DbError {
+  return new DbError('NOT_FOUND', 'the log of changes does not reach back to the cursor', {
     hint: 'changes.retention_hours and changes.retention_bytes are the bounds',
   })
 }
@@ -101,6 +107,8 @@ interface ReadEvent {
 /** Knows the table's columns, and learns them anew when they change. */
 class TableReader {
   readonly tableId: number
+  /** Changes before it may not be in the log: a plain table is logged from its first watcher on. */
+  readonly since: number
   readonly #rooms: TableChangesRooms
   #relation: Relation
   #columns: readonly ResultColumn[]
@@ -118,7 +126,9 @@ class TableReader {
     columns: readonly ResultColumn[],
   ) {
     if (relation.logged === undefined) throw notLogged(relation)
-    this.tableId = relation.logged.id
+    const { id, kind, since } = relation.logged
+    this.tableId = id
+    this.since = kind === 'plain' ? since : 0
     this.#rooms = rooms
     this.#relation = relation
     this.#columns = columns
@@ -184,12 +194,9 @@ async function imageColumns(
 
 /** As SQL names it: `app.todos`; without a namespace in `public`. */
 async function splitName(queries: Queries, table: string) {
-  const { rows } = await queries.query('select parse_ident($1)', [table])
-  const names = (rows[0]?.[0] ?? '')
-    .slice(1, -1)
-    .split(',')
-    .map((name) => name.replace(/^"(.*)"$/, '$1'))
-  return { schema: names.length > 1 ? (names[0] ?? '') : 'public', name: names.at(-1) ?? '' }
+  const { rows } = await queries.query('select unnest(parse_ident($1))', [table])
+  const [name, schema] = rows.map(([part]) => part ?? '').reverse()
+  return { schema: schema ?? 'public', name: name ?? '' }
 }
 
 async function findTable(

@@ -53,8 +53,28 @@ test('a table that is not there is an error', async () => {
   await expect(next('app.nowhere', 1)).rejects.toMatchObject({ code: 'NOT_FOUND' })
 })
 
-async function cursorNow(): Promise<string | undefined> {
-  const rows = await live.watch(live.root, 'select id from app.todos')
+test('a name is any that SQL can write', async () => {
+  await live.run(live.root, 'create table app."a,""b" (id int primary key)')
+  const cursor = await cursorOf('select id from app."a,""b"')
+  await live.run(live.root, 'insert into app."a,""b" values (1)')
+  expect(await next('app."a,""b"', 1, cursor)).toMatchObject([{ new: { id: 1 } }])
+})
+
+test('a cursor from before a plain table was logged is no cursor of it', async () => {
+  const cursor = (await cursorNow()) ?? ''
+  await live.run(
+    live.root,
+    'create table app.later (id int primary key); insert into app.later values (1)',
+  )
+  await expect(next('app.later', 1, cursor)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+})
+
+async function cursorOf(sql: string): Promise<string | undefined> {
+  const rows = await live.watch(live.root, sql)
   rows.close()
   return rows.cursor
+}
+
+async function cursorNow(): Promise<string | undefined> {
+  return cursorOf('select id from app.todos')
 }
