@@ -4,12 +4,14 @@ import { indexOfByte } from '../protocol/text-position.js'
 import { quoteIdentifier } from './compose-text.js'
 import type { SingleTable } from './live-analysis.js'
 
-/** The same for texts that differ in spaces, comments and the case of words alone. */
+/** The same for texts that differ in spaces, comments and the case of words alone; of ASCII letters, as PostgreSQL folds. */
 export function normalisedText(text: string): string {
   return significantTokens(text)
     .map((token) => {
       const written = text.slice(token.start, token.end)
-      return token.kind === 'word' ? written.toLowerCase() : written
+      return token.kind === 'word'
+        ? written.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase())
+        : written
     })
     .join(' ')
 }
