@@ -422,9 +422,7 @@ const pieceOverrun = 4
 const defaultPath = ['public']
 
 function searchPathOf(namespace: string | undefined): readonly string[] {
-  if (namespace === undefined) return defaultPath
-  if (!/^kalam(_|$)/.test(namespace)) return [namespace, 'public']
-  throw new DbError('STATEMENT_REFUSED', `the namespace ${namespace} belongs to the system`)
+  return namespace === undefined ? defaultPath : [namespace, 'public']
 }
 
 function beginText({ isolation, readOnly, deferrable }: TransactionMode): string {

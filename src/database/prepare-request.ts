@@ -25,6 +25,7 @@ export function prepareRequest(
   request: SqlRequest,
   { copies = false, single = false }: { readonly copies?: boolean; readonly single?: boolean } = {},
 ): RequestPlan | Promise<RequestPlan> {
+  refuseNamespace(request.namespace)
   const { role, readOnly } = caller
   const context = { role, readOnly, door: 'http', copies } as const
   const plans = options.dialect.planStatements(request.sql, context)
@@ -68,6 +69,12 @@ function severalStatements(): DbError {
   return new DbError('SYNTAX_ERROR', 'cannot insert multiple commands into a prepared statement', {
     hint: 'send them one by one, or as a transaction of several queries',
   })
+}
+
+/** Names are looked up in no schema of the system that statements may not name. */
+function refuseNamespace(namespace: string | undefined): void {
+  if (namespace === undefined || !/^kalam(_|$)/.test(namespace)) return
+  throw new DbError('STATEMENT_REFUSED', `the namespace ${namespace} belongs to the system`)
 }
 
 function parametersOf(

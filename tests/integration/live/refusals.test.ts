@@ -61,6 +61,13 @@ describe('D3: the closed list of what cannot be live', () => {
     expect(await error('select 1 / 0')).toMatchObject({ fields: { sqlState: '22012' } })
   })
 
+  test('D8: names of the system’s namespaces are looked up for nobody, as in statements', async () => {
+    const watching = watch(live.database, live.root, 'select * from t1', {
+      namespace: 'kalam_deleted',
+    })
+    await expect(watching).rejects.toMatchObject({ code: 'STATEMENT_REFUSED' })
+  })
+
   test.each([
     'select app.twice(id) from app.t',
     'select kalam.uid(), current_user',
