@@ -7,7 +7,12 @@ const clockWord = /(?<!\w)(?:now|today|tomorrow|yesterday)(?!\w)/i
 export function clockWordAt(text: string, byte: number | undefined): string | undefined {
   if (byte === undefined) return undefined
   const literal = literalAt(text.slice(indexOfByte(text, byte)))
-  return literal !== undefined && clockWord.test(literal) ? literal.trim() : undefined
+  return literal !== undefined && isClockWord(literal) ? literal.trim() : undefined
+}
+
+/** Whether a value's text has such a word in it. */
+export function isClockWord(value: string): boolean {
+  return clockWord.test(value)
 }
 
 function literalAt(rest: string): string | undefined {

@@ -22,6 +22,7 @@ import type { Engine } from '../engine/engine.js'
 import type { QueryTree } from '../engine/query-tree.js'
 import { DbError, assert } from '../errors.js'
 import { bindQuery, type BoundQuery } from './bind-query.js'
+import { isClockWord, isTimeType } from './clock-words.js'
 import { EvaluatedGroup } from './evaluated-group.js'
 import { Evaluations } from './evaluations.js'
 import { FollowGroup } from './follow-group.js'
@@ -222,6 +223,7 @@ export class LiveQueries {
   async #place(watch: LiveWatch, resumption: Resumption): Promise<void> {
     const { request } = watch
     const query = await this.#queryOf(request)
+    refuseClock(request, query)
     if (watch.isClosed) return
     const group = this.#groupFor(request, query)
     this.#groupOf.set(watch, group)
@@ -611,6 +613,19 @@ function meansTheSame(before: BoundQuery, after: BoundQuery): boolean {
 function meaning({ follow, dependencies, perUser, meaning }: BoundQuery): unknown {
   const tables = dependencies.map(({ table }) => [table.id, table.version])
   return [follow === undefined ? 'evaluated' : meaning, perUser, tables]
+}
+
+/** PostgreSQL would read such a parameter anew, as another time, whenever the query is run. */
+function refuseClock({ encode }: LiveRequest, { typeOids }: LiveQuery): void {
+  const isTime = (index: number) => isTimeType(typeOids[index] ?? 0, undefined)
+  if (!typeOids.some((_, index) => isTime(index))) return
+  for (const [index, text] of encode(typeOids).entries())
+    if (text !== null && isTime(index) && isClockWord(text))
+      throw new DbError(
+        'LIVE_REFUSED',
+        `$${index + 1}, '${text.trim()}', cannot be live: it is another time whenever it is read`,
+        { hint: 'Pass the time itself, and subscribe again when it has to move.' },
+      )
 }
 
 function refused(refusal: LiveRefusal, request: LiveRequest): DbError {

@@ -68,6 +68,16 @@ describe('D3: the closed list of what cannot be live', () => {
     await expect(watching).rejects.toMatchObject({ code: 'STATEMENT_REFUSED' })
   })
 
+  test('the clock, by parameter', async () => {
+    const before = 'select id from app.t where at < $1'
+    const watching = (at: string) => watch(live.database, live.root, before, { params: [at] })
+    const error: unknown = await watching('tomorrow').catch((e: unknown) => e)
+    expect(error).toMatchObject({ code: 'LIVE_REFUSED' })
+    expect((error as Error).message).toContain("$1, 'tomorrow'")
+    const rows = await watching('2026-01-01')
+    rows.close()
+  })
+
   test.each([
     'select app.twice(id) from app.t',
     'select kalam.uid(), current_user',
