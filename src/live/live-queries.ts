@@ -427,8 +427,10 @@ export class LiveQueries {
       this.#fail(cause)
       return
     }
+    const epoch = this.#epoch
     void this.#options.pause(retryMs).then(() => {
-      if (this.#feed !== undefined && !this.#isClosed) this.#follow()
+      // Another began if all left and somebody came.
+      if (epoch === this.#epoch && !this.#isClosed) this.#follow()
     })
   }
 
