@@ -155,6 +155,8 @@ export class EvaluatedGroup implements Evaluated {
   }
 
   async #load(watch: LiveWatch, reset: ResetReason | undefined): Promise<void> {
+    // It has begun anew in another group meanwhile.
+    if (!this.#receivers.has(watch)) return
     const shape = this.#shape
     const position = this.#position
     assert(shape !== undefined && position !== undefined, 'the rows are there')

@@ -130,13 +130,17 @@ export class FollowGroup {
   /** Brings a receiver to where the group is. Errors: any of the query's. */
   async add(
     watch: LiveWatch,
-    how: { readonly from: Sequence | undefined; readonly reset: ResetReason | undefined },
+    {
+      from,
+      reset,
+    }: { readonly from: Sequence | undefined; readonly reset: ResetReason | undefined },
   ): Promise<void> {
     this.#receivers.set(watch, { kind: 'loading' })
-    if (how.from === undefined) await this.#load(watch, how.reset)
+    if (from === undefined) await this.#load(watch, reset)
     else {
-      await this.#subscribed(watch, await this.check(), { resumed: true, reset: undefined })
-      this.#advance(watch, { kind: 'placed', position: how.from })
+      const how = { resumed: true, reset: undefined }
+      if (!(await this.#subscribed(watch, await this.check(), how))) return
+      this.#advance(watch, { kind: 'placed', position: from })
     }
     await this.#catchUp(watch)
   }
@@ -162,8 +166,7 @@ export class FollowGroup {
     const statement = await this.#snapshotStatement(watch.request)
     try {
       const { result, position } = await readSnapshot(rooms, statement)
-      if (!this.#receivers.has(watch)) return
-      await this.#subscribed(watch, result, { resumed: false, reset })
+      if (!(await this.#subscribed(watch, result, { resumed: false, reset }))) return
       this.#deliverRows(watch, result)
       this.#ready(watch, position)
     } catch (cause) {
@@ -202,7 +205,8 @@ export class FollowGroup {
     const { rooms } = this.#options
     let isFirst = true
     const position = await streamSnapshot(rooms, statement, async (result) => {
-      if (isFirst) await this.#subscribed(watch, result, { resumed: false, reset })
+      const isThere = !isFirst || (await this.#subscribed(watch, result, { resumed: false, reset }))
+      if (!isThere) return false
       isFirst = false
       this.#deliverRows(watch, result)
       await watch.writable()
@@ -245,15 +249,18 @@ export class FollowGroup {
     return result
   }
 
+  /** False, and nothing is told, if it is not here any more: it has begun anew elsewhere. */
   async #subscribed(
     watch: LiveWatch,
     result: RawResult,
     how: { readonly resumed: boolean; readonly reset: ResetReason | undefined },
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { columns, key } = await this.#learnShape(result)
+    if (!this.#receivers.has(watch)) return false
     const { resumed, reset } = how
     watch.deliver({ kind: 'subscribed', columns, mode: 'follow', ordered: false, key, resumed })
     if (reset !== undefined) watch.deliver({ kind: 'reset', reason: reset })
+    return true
   }
 
   async #catchUp(watch: LiveWatch): Promise<void> {

@@ -26,7 +26,14 @@ const request: LiveRequest = {
 }
 
 /** A group that has one receiver with the row 1, at position 5. */
-async function group() {
+async function loadedGroup() {
+  const opened = group((due) => void due.evaluated(rowsOf(['1']), sequenceOf('5')))
+  await opened.added
+  return opened
+}
+
+/** A group to which a receiver is being added. */
+function group(evaluate: (group: EvaluatedGroup) => void) {
   const faults: string[] = []
   const unused = () => Promise.reject(new Error('not asked for'))
   const rooms: LiveRooms = {
@@ -62,19 +69,28 @@ async function group() {
   } as const
   const evaluated = new EvaluatedGroup({
     ...{ key: 'g', query, request, rooms },
-    evaluate: (due) => void due.evaluated(rowsOf(['1']), sequenceOf('5')),
+    evaluate,
   })
   const receiver = new TestReceiver()
   const watch = new LiveWatch({
     ...{ id: 'w', request, receiver, openedAtMs: 0 },
     ...{ onClose: () => undefined, onBug: () => undefined },
   })
-  await evaluated.add(watch, undefined)
-  return { evaluated, receiver, faults }
+  const added = evaluated.add(watch, undefined)
+  return { evaluated, receiver, faults, watch, added }
 }
 
+test('tells nothing of its first rows to who began anew in another group meanwhile', async () => {
+  const due: EvaluatedGroup[] = []
+  const { evaluated, receiver, added, watch } = group((group) => due.push(group))
+  evaluated.remove(watch)
+  await due[0]?.evaluated(rowsOf(['1']), sequenceOf('5'))
+  await added
+  expect(receiver.events).toEqual([])
+})
+
 test('finds nothing where rows come and go as they were counted', async () => {
-  const { evaluated, receiver, faults } = await group()
+  const { evaluated, receiver, faults } = await loadedGroup()
   await evaluated.evaluated(rowsOf(['1', '2', '2']), sequenceOf('6'))
   await evaluated.evaluated(rowsOf(['2']), sequenceOf('7'))
   await evaluated.evaluated(rowsOf([]), sequenceOf('7'))
@@ -84,19 +100,19 @@ test('finds nothing where rows come and go as they were counted', async () => {
 })
 
 test('finds a row that is not told of', async () => {
-  const { evaluated, faults } = await group()
+  const { evaluated, faults } = await loadedGroup()
   await evaluated.evaluated(rowsOf(['1', '2'], 3), sequenceOf('6'))
   expect(faults).toEqual(['gap'])
 })
 
 test('finds a row that is told of and was not there', async () => {
-  const { evaluated, faults } = await group()
+  const { evaluated, faults } = await loadedGroup()
   await evaluated.evaluated(rowsOf(['1', '2'], 1), sequenceOf('6'))
   expect(faults).toEqual(['duplicate'])
 })
 
 test('finds rows of an earlier place in the log than those that were told', async () => {
-  const { evaluated, faults } = await group()
+  const { evaluated, faults } = await loadedGroup()
   await evaluated.evaluated(rowsOf(['1', '2']), sequenceOf('4'))
   expect(faults).toEqual(['duplicate'])
 })
