@@ -1,34 +1,17 @@
 /** Drives link/core in tests, by ABI.md. */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import type { CoreExports as SdkCoreExports } from '../../link/sdks/typescript/src/core.js'
 import { repositoryRoot } from '../support/repository-root.js'
 
 export const coreFolder = fileURLToPath(new URL('link/core/', repositoryRoot))
 
 const wasm = new WebAssembly.Module(readFileSync(`${coreFolder}kalam_core.wasm`))
 
-export interface CoreExports {
-  readonly memory: WebAssembly.Memory
+/** The SDK uses all but two. */
+export interface CoreExports extends SdkCoreExports {
   abiVersion(): number
-  inputRoom(length: number): number
-  events(): number
-  eventCount(): number
-  dueAt(): number
-  seed(value: number): void
-  setting(name: number, value: number): number
-  configure(length: number): number
-  connect(now: number): void
-  disconnect(now: number): void
-  opened(socket: number, now: number): void
-  closed(socket: number, code: number, length: number, now: number): void
-  receive(socket: number, length: number, now: number): void
-  tick(now: number): void
-  wake(now: number): void
-  query(length: number, mayWait: number, now: number): number
-  subscribe(length: number, isOrdered: number, now: number): number
-  unsubscribe(id: number, now: number): number
   rowCount(id: number): number
-  readRows(id: number, first: number, rowsMax: number): void
 }
 
 export type Difference = readonly [operation: number, from: number, to: number]
