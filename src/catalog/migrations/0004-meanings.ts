@@ -4,6 +4,7 @@
  * checks and SQL functions with a body that is parsed.
  */
 import type { Migration } from '../migration.js'
+import { concernedBy, tableOf } from './0002-tables/guards.js'
 import { byIndex } from './0003-live.js'
 
 const system = 'set search_path = pg_catalog, pg_temp'
@@ -178,35 +179,17 @@ create function kalam.tables_with(changed oid[]) returns setof oid language sql 
    where t.typrelid <> 0 and t.typrelid <> all (changed)
 $$;
 
-create or replace function kalam.concerned_by(changed oid[]) returns setof kalam.tables
-  language sql stable ${system} as $$
-  select t from kalam.tables t
-   where t.tab = any (changed)
-      or t.tab in (select c.confrelid from pg_constraint c
-           where c.conrelid = any (changed) and c.contype = 'f')
-      or t.tab in (select i.inhparent from pg_inherits i where i.inhrelid = any (changed))
-      or t.tab in (select i.inhrelid from pg_inherits i where i.inhparent = any (changed))
-      or t.tab in (select c.oid from pg_class c
-           where c.relnamespace in (select n.oid from pg_namespace n where n.oid = any (changed)))
-      or t.tab in (select w from kalam.tables_with(changed) w)
-$$;
-
-create or replace function kalam.table_of(class oid, object oid) returns oid
-  language sql stable ${system} as $$
-  select case class
-      when 'pg_class'::regclass then coalesce(
-        (select indrelid from pg_index where indexrelid = object), object)
-      when 'pg_policy'::regclass then (select polrelid from pg_policy where oid = object)
-      when 'pg_trigger'::regclass then (select tgrelid from pg_trigger where oid = object)
-      when 'pg_constraint'::regclass then (select conrelid from pg_constraint where oid = object)
-      when 'pg_attrdef'::regclass then (select adrelid from pg_attrdef where oid = object)
-      -- All that is in it.
-      when 'pg_namespace'::regclass then object
+${concernedBy(
+  'create or replace',
+  `
+      or t.tab in (select w from kalam.tables_with(changed) w)`,
+)}
+${tableOf(
+  'create or replace',
+  `
       -- All with values of it.
-      when 'pg_type'::regclass then object
-    end
-$$;
-`
+      when 'pg_type'::regclass then object`,
+)}`
 }
 
 /**

@@ -205,32 +205,9 @@ begin
 end $$;
 
 -- The tables that the DDL of an object may have changed. All at each DDL would be 0.6 ms for each.
-create function kalam.table_of(class oid, object oid) returns oid language sql stable ${system} as $$
-  select case class
-      when 'pg_class'::regclass then coalesce(
-        (select indrelid from pg_index where indexrelid = object), object)
-      when 'pg_policy'::regclass then (select polrelid from pg_policy where oid = object)
-      when 'pg_trigger'::regclass then (select tgrelid from pg_trigger where oid = object)
-      when 'pg_constraint'::regclass then (select conrelid from pg_constraint where oid = object)
-      when 'pg_attrdef'::regclass then (select adrelid from pg_attrdef where oid = object)
-      -- All that is in it.
-      when 'pg_namespace'::regclass then object
-    end
-$$;
-
+${tableOf('create')}
 -- Tables also concern those they refer to and those they inherit from, or are inherited by.
-create function kalam.concerned_by(changed oid[]) returns setof kalam.tables
-  language sql stable ${system} as $$
-  select t from kalam.tables t
-   where t.tab = any (changed)
-      or t.tab in (select c.confrelid from pg_constraint c
-           where c.conrelid = any (changed) and c.contype = 'f')
-      or t.tab in (select i.inhparent from pg_inherits i where i.inhrelid = any (changed))
-      or t.tab in (select i.inhrelid from pg_inherits i where i.inhparent = any (changed))
-      or t.tab in (select c.oid from pg_class c
-           where c.relnamespace in (select n.oid from pg_namespace n where n.oid = any (changed)))
-$$;
-
+${concernedBy('create')}
 -- How many tables have a new shape.
 create function kalam.hold_together(changed oid[]) returns integer
   language plpgsql ${system} as $$
@@ -360,5 +337,41 @@ if current_setting('server_version_num')::integer >= 170000 then
 end if;
 create event trigger kalam_ddl on ddl_command_end execute function kalam.on_ddl();
 create event trigger kalam_drop on sql_drop execute function kalam.on_drop();
+`
+}
+
+type Create = 'create' | 'create or replace'
+
+/** `kalam.table_of`; with `moreCases` as a later version makes it anew. */
+export function tableOf(create: Create, moreCases = ''): string {
+  return `${create} function kalam.table_of(class oid, object oid) returns oid
+  language sql stable ${system} as $$
+  select case class
+      when 'pg_class'::regclass then coalesce(
+        (select indrelid from pg_index where indexrelid = object), object)
+      when 'pg_policy'::regclass then (select polrelid from pg_policy where oid = object)
+      when 'pg_trigger'::regclass then (select tgrelid from pg_trigger where oid = object)
+      when 'pg_constraint'::regclass then (select conrelid from pg_constraint where oid = object)
+      when 'pg_attrdef'::regclass then (select adrelid from pg_attrdef where oid = object)
+      -- All that is in it.
+      when 'pg_namespace'::regclass then object${moreCases}
+    end
+$$;
+`
+}
+
+/** `kalam.concerned_by`, likewise. */
+export function concernedBy(create: Create, moreTables = ''): string {
+  return `${create} function kalam.concerned_by(changed oid[]) returns setof kalam.tables
+  language sql stable ${system} as $$
+  select t from kalam.tables t
+   where t.tab = any (changed)
+      or t.tab in (select c.confrelid from pg_constraint c
+           where c.conrelid = any (changed) and c.contype = 'f')
+      or t.tab in (select i.inhparent from pg_inherits i where i.inhrelid = any (changed))
+      or t.tab in (select i.inhrelid from pg_inherits i where i.inhparent = any (changed))
+      or t.tab in (select c.oid from pg_class c
+           where c.relnamespace in (select n.oid from pg_namespace n where n.oid = any (changed)))${moreTables}
+$$;
 `
 }
