@@ -8,8 +8,9 @@ import { linkBench } from './link/link-bench.js'
 import { liveBench } from './live/live-bench.js'
 import { sqlBench } from './sql/sql-bench.js'
 import { tablesBench } from './tables/tables-bench.js'
+import { wireBench } from './wire/wire-bench.js'
 
-const benches: readonly Bench[] = [sqlBench, tablesBench, liveBench, linkBench]
+const benches: readonly Bench[] = [sqlBench, tablesBench, liveBench, linkBench, wireBench]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -52,8 +53,8 @@ function tableOf({ machine, versions, results, budgets }: BenchReport): string {
   const cells = results.map((line) => [
     line.case,
     line.unit,
-    String(line.median),
-    `${line.min}–${line.max}`,
+    line.failed === undefined ? String(line.median) : 'FAIL',
+    line.failed ?? `${line.min}–${line.max}`,
     line.ratio === undefined ? '' : String(line.ratio),
   ])
   const rows = [['case', 'unit', 'median', 'min–max', 'ratio'], ...cells]

@@ -10,6 +10,8 @@ export interface Measurement {
   readonly max: number
   /** What it is compared with, over it; the bench says with what. */
   readonly ratio?: number
+  /** Why there is nothing to measure; the numbers are NaN then. */
+  readonly failed?: string
 }
 
 /** What `--json` prints. */

@@ -14,6 +14,8 @@ export interface KalamOptions {
   readonly durability: Durability
   /** Where the server writes its CPU profiles at its end. */
   readonly profileFolder?: string | undefined
+  /** Other settings, as variables. */
+  readonly variables?: Readonly<Record<string, string>>
 }
 
 export interface KalamServer {
@@ -75,6 +77,7 @@ function spawnKalam(folder: string, port: number, options: KalamOptions): ChildP
       KALAMDB_SERVER_DATA_DIR: join(folder, 'data'),
       KALAMDB_ENGINE_DURABILITY: options.durability,
       KALAMDB_LOG_LEVEL: 'warn',
+      ...options.variables,
     },
     stdio: ['ignore', 2, 2],
   })

@@ -1,5 +1,5 @@
 /** Starts the systems under test, each in processes of its own, with the same tables and rows. */
-import { execFileSync, fork, spawn, type ChildProcess } from 'node:child_process'
+import { fork, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,12 +12,12 @@ import {
   end,
   endWithBench,
   pollEveryMs,
-  repository,
   startDeadlineMs,
   startKalam,
   type Durability,
   type KalamOptions,
 } from '../load/kalam-server.js'
+import { installPgliteSocket } from '../load/pglite-socket.js'
 import type { PeerOptions } from './peer-server.js'
 import { setupStatements } from './workloads.js'
 
@@ -67,20 +67,6 @@ export async function openPgliteSocket(): Promise<HttpSystem | undefined> {
   await appears(socket, server)
   const reach = { host: folder, user: 'postgres', database: 'postgres' }
   return openPeer({ ...reach, poolSize: 1, prepared: true }, close)
-}
-
-/** Installs the peer when a bench first needs it; it is no dependency of the project. */
-function installPgliteSocket(): string | undefined {
-  const folder = fileURLToPath(new URL('bench/peers/', repository))
-  const script = join(folder, 'node_modules/@electric-sql/pglite-socket/dist/scripts/server.js')
-  if (existsSync(script)) return script
-  try {
-    const flags = ['ci', '--ignore-scripts', '--no-audit', '--no-fund']
-    execFileSync('npm', flags, { cwd: folder, stdio: 'pipe' })
-    return script
-  } catch {
-    return undefined
-  }
 }
 
 type Reach = Omit<PeerOptions, 'apiKey'>

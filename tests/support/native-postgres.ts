@@ -48,6 +48,13 @@ export function nativePostgresVersion(): string | undefined {
   return binaries && versionOf(binaries)
 }
 
+/** The program of Debian's packages; undefined when there are none. */
+export function nativeProgram(name: string): string | undefined {
+  const binaries = findBinaries()
+  const path = binaries && join(binaries, name)
+  return path !== undefined && existsSync(path) ? path : undefined
+}
+
 /** Starts one. The caller closes it; if the caller dies, it ends by itself. */
 export async function openNativePostgres(
   options: NativePostgresOptions = {},
@@ -63,7 +70,7 @@ export async function openNativePostgres(
   await acceptsConnections(server)
   return {
     host: folder,
-    port: socketPort,
+    port: Number(options.settings?.['port'] ?? socketPort),
     user: 'postgres',
     database: 'postgres',
     version,

@@ -1,0 +1,178 @@
+/**
+ * pgbench over the Postgres wire: workload × protocol × connections, each cell by all servers in turn
+ * within a round. A peer that cannot do a cell is told so by a FAIL, and starts anew for the next.
+ */
+import { nativePostgresVersion } from '../../tests/support/native-postgres.js'
+import { repository } from '../load/kalam-server.js'
+import {
+  describeMachine,
+  median,
+  packageVersions,
+  summarise,
+  type Bench,
+  type BenchOptions,
+  type BenchReport,
+  type Budget,
+  type Measurement,
+} from '../result.js'
+import {
+  contestants,
+  kalamName,
+  socketName,
+  type Contestant,
+  type OpenContestant,
+} from './contestants.js'
+import { findPgbench, runPgbench, type Load, type QueryMode, type Workload } from './pgbench.js'
+
+export const wireBench: Bench = {
+  name: 'wire',
+  question:
+    'How fast is the Postgres wire, beside PGlite’s own socket server and a native PostgreSQL? ' +
+    'ratio: KalamDB’s transactions a second over those of the line.',
+  run: runWireBench,
+}
+
+interface Schedule {
+  readonly loads: readonly Load[]
+  readonly rounds: number
+  readonly seconds: number
+}
+
+const everyLoad: readonly Load[] = (['select', 'tpcb'] satisfies Workload[]).flatMap((workload) =>
+  (['simple', 'extended', 'prepared'] satisfies QueryMode[]).flatMap((mode) =>
+    [1, 4, 16].map((connections) => ({ workload, mode, connections })),
+  ),
+)
+
+const fullSchedule: Schedule = { loads: everyLoad, rounds: 5, seconds: 2 }
+
+/** One of each kind. */
+const quickSchedule: Schedule = {
+  loads: [
+    { workload: 'select', mode: 'simple', connections: 1 },
+    { workload: 'select', mode: 'simple', connections: 16 },
+    { workload: 'select', mode: 'prepared', connections: 1 },
+    { workload: 'select', mode: 'extended', connections: 4 },
+    { workload: 'tpcb', mode: 'simple', connections: 1 },
+    { workload: 'tpcb', mode: 'simple', connections: 4 },
+    { workload: 'tpcb', mode: 'prepared', connections: 1 },
+    { workload: 'tpcb', mode: 'prepared', connections: 16 },
+  ],
+  rounds: 1,
+  seconds: 1,
+}
+
+async function runWireBench(options: BenchOptions): Promise<BenchReport> {
+  const pgbench = findPgbench()
+  if (pgbench === undefined) throw new Error('no pgbench; install the package postgresql')
+  const lines = await measureAll(pgbench, options)
+  return {
+    name: wireBench.name,
+    machine: describeMachine(),
+    versions: versions(),
+    results: lines.map((line) => measurementOf(line, lines)),
+    budgets: budgetsOf(lines),
+  }
+}
+
+interface Line {
+  readonly load: Load
+  readonly name: string
+  /** Transactions a second, one a round. */
+  readonly samples: number[]
+  /** Why there are no more samples. */
+  failed: string | undefined
+}
+
+async function measureAll(pgbench: string, options: BenchOptions): Promise<readonly Line[]> {
+  const { loads, rounds, seconds } = options.quick ? quickSchedule : fullSchedule
+  const stands = await openAll(contestants(pgbench, options))
+  const lines = loads.flatMap((load) =>
+    stands.map(({ name }): Line => ({ load, name, samples: [], failed: undefined })),
+  )
+  try {
+    for (let round = 1; round <= rounds; round += 1)
+      for (const line of lines) {
+        const stand = stands.find(({ name }) => name === line.name)
+        if (stand === undefined || line.failed !== undefined) continue
+        options.say(`round ${round} of ${rounds}: ${titleOf(line)}`)
+        await takeTurn(line, stand, (address) =>
+          runPgbench(pgbench, address, { ...line.load, seconds }),
+        )
+      }
+    return lines
+  } finally {
+    for (const { contestant } of stands) await contestant.close()
+  }
+}
+
+/** A contestant, and the way to have it anew. */
+interface Stand {
+  readonly name: string
+  readonly open: OpenContestant
+  contestant: Contestant
+}
+
+async function openAll(all: ReadonlyMap<string, OpenContestant>): Promise<readonly Stand[]> {
+  const stands: Stand[] = []
+  for (const [name, open] of all) stands.push({ name, open, contestant: await open() })
+  return stands
+}
+
+async function takeTurn(
+  line: Line,
+  stand: Stand,
+  run: (address: Contestant['address']) => ReturnType<typeof runPgbench>,
+): Promise<void> {
+  const ran = await run(stand.contestant.address)
+  if (ran.kind === 'ran') line.samples.push(ran.tps)
+  else line.failed = ran.reason
+  // pglite-socket's prepared statements stay, and their names are taken; what failed may be stuck.
+  const isSoiled = stand.name.startsWith(socketName) && line.load.mode === 'prepared'
+  if (ran.kind === 'ran' && !isSoiled) return
+  await stand.contestant.close()
+  stand.contestant = await stand.open()
+}
+
+function titleOf({ load, name }: Line): string {
+  const { workload, mode, connections } = load
+  const plural = connections === 1 ? 'connection' : 'connections'
+  return `${workload}, ${mode}, ${connections} ${plural}, ${name}`
+}
+
+function measurementOf(line: Line, lines: readonly Line[]): Measurement {
+  const title = titleOf(line)
+  const unit = 'tps'
+  if (line.failed !== undefined)
+    return { case: title, unit, median: NaN, min: NaN, max: NaN, failed: line.failed }
+  const ratio = line.name === kalamName ? undefined : ratioTo(line, lines)
+  return summarise({ case: title, unit, samples: line.samples, ratio })
+}
+
+/** KalamDB over the line, in each round; of these the median. NaN where one of them failed. */
+function ratioTo({ load, samples, failed }: Line, lines: readonly Line[]): number {
+  const ours = lines.find((line) => line.name === kalamName && line.load === load)
+  if (failed !== undefined || ours === undefined || ours.failed !== undefined) return NaN
+  return median(samples.map((theirs, round) => (ours.samples[round] ?? NaN) / theirs))
+}
+
+/** Ahead of what gives the same engine without safety. */
+function budgetsOf(lines: readonly Line[]): readonly Budget[] {
+  return lines
+    .filter(({ name, failed }) => name === socketName && failed === undefined)
+    .map((line) => ({
+      ...{ name: `over ${titleOf(line)}`, bound: 'at least', limit: 1 },
+      got: ratioTo(line, lines),
+    }))
+}
+
+function versions(): Record<string, string> {
+  const peers = (name: string) =>
+    new URL(`bench/peers/node_modules/@electric-sql/${name}/package.json`, repository)
+  return packageVersions({
+    pglite: new URL('node_modules/@electric-sql/pglite/package.json', repository),
+    'pglite-socket': peers('pglite-socket'),
+    'pglite of pglite-socket': peers('pglite'),
+    'postgresql, pgbench': nativePostgresVersion() ?? 'none',
+  })
+}
