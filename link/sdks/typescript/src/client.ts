@@ -16,7 +16,7 @@ import { Table } from './table.js'
 export interface ClientOptions {
   /** Of the server: `http://127.0.0.1:2900`. */
   readonly url: string | URL
-  /** Says who asks. A function is called before each attempt to connect, for keys that change. */
+  /** Says who asks. A function is called before each attempt to connect, for the user's keys that change. */
   readonly apiKey: string | (() => string)
   /** A user that the key must belong to; another one's key is refused. It decides nothing. */
   readonly userId?: string | undefined
@@ -153,7 +153,8 @@ export class KalamClient<S extends Schema = AnySchema> implements Disposable {
     this.#connection = new Connection({
       module: compileCore(core === undefined ? platform.core : () => core),
       WebSocket,
-      identity: () => [String(options.url), keyOf(options), options.userId],
+      // Once known, for good: rows that are kept are one user's, and go on where they were.
+      identity: () => [String(options.url), keyOf(options), options.userId ?? this.#user?.id],
       settings: [
         [1, reconnect.delayMsMin],
         [2, reconnect.delayMsMax],

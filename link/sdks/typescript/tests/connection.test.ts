@@ -175,6 +175,23 @@ describe('a lost connection', () => {
     await expect(client.query('SELECT 1')).rejects.toMatchObject({ code: 'NOT_CONNECTED' })
   })
 
+  test('D8: a key of another user is refused: the rows are those of the first', async () => {
+    const [first, second] = [await todos.newKey(), await todos.newKey()]
+    let apiKey = first
+    const client = await todos.newClient({ apiKey: () => apiKey })
+    const live = client.live<Todo>('SELECT * FROM app.todos')
+    await client.table('app.todos').insert({ title: 'of the first' })
+    await until(live, (rows) => rows.length === 1)
+    const { rows } = await client.query<{ id: string }>('SELECT id FROM system.apikeys')
+    apiKey = second
+    await todos.server.sql(`REVOKE APIKEY '${rows[0]?.id}'`)
+    await status(client, 'closed')
+    client.connect()
+    const refused = await until(client.connection, ({ error }) => error?.code === 'FORBIDDEN')
+    expect(refused.status).toBe('closed')
+    expect(live.status).not.toBe('ready')
+  })
+
   test('a machine that slept asks at once whether the server is there', async () => {
     await using proxy = await openProxy(todos.server.port)
     let now = 0
