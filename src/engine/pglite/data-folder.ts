@@ -16,13 +16,26 @@ const databaseName = 'pgdata'
 const postgresMajor = '18'
 const initialiseTimeoutMs = 120_000
 
-export function createDataFolder(folder: string): void {
+/** Made if it is not there, and then on the disk by its name. Errors: DATA_FOLDER. */
+export async function createDataFolder(folder: string): Promise<void> {
   try {
-    fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
+    const outermost = fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
+    if (outermost !== undefined) await syncNames(path.resolve(folder), path.resolve(outermost))
     fs.accessSync(folder, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK)
   } catch (cause) {
     throw folderError(folder, cause)
   }
+}
+
+/** A folder that was made is there after a power cut if those that list it, and those outside, are. */
+async function syncNames(folder: string, outermost: string): Promise<void> {
+  for (let made = folder; made.length >= outermost.length; made = path.dirname(made))
+    await syncPath(path.dirname(made)).catch(passUnreadable)
+}
+
+/** A folder that one may write to and not read cannot be synced. */
+function passUnreadable(cause: unknown): void {
+  if ((cause as NodeJS.ErrnoException).code !== 'EACCES') throw cause
 }
 
 /** The database inside `folder`, made if it is not there. The folder must be locked. Errors: DATA_FOLDER. */

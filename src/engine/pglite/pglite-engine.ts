@@ -88,7 +88,7 @@ const noBytes = new Uint8Array(0)
 
 /** Opens the data folder and the engine on it. Errors: DATA_FOLDER, UNAVAILABLE. */
 export async function openPGliteEngine(options: PGliteEngineOptions): Promise<PGliteEngine> {
-  createDataFolder(options.folder)
+  await createDataFolder(options.folder)
   const engine = new PGliteEngine(options)
   await engine.open()
   return engine
