@@ -6,7 +6,7 @@ import type { Users } from '../catalog/users.js'
 import { runKalamPlan } from '../catalog/kalam-statements.js'
 import type { TableShapeStore } from '../catalog/table-shapes.js'
 import { quoteIdentifier, type ComposedText } from '../dialect/compose-text.js'
-import type { ExecuteAsPlan, KalamPlan, Plan, SqlPlan } from '../dialect/plan.js'
+import type { KalamPlan, Plan, SqlPlan } from '../dialect/plan.js'
 import type { StagedCopy } from '../dialect/rewrite/copy.js'
 import { dependsOnTables, type Rewriting } from '../dialect/rewrite/rewrite-statement.js'
 import type { TableShapes } from '../dialect/table-shape.js'
@@ -404,10 +404,6 @@ export class StatementRunner {
 export function sqlPlanOf(plan: Plan): SqlPlan | undefined {
   if (plan.kind === 'sql') return plan
   return plan.kind === 'execute-as' ? plan.inner : undefined
-}
-
-export function isExecuteAs(plan: Plan): plan is ExecuteAsPlan {
-  return plan.kind === 'execute-as'
 }
 
 /** The schemas that the session looks names up in, as far as the caller may use them. */
