@@ -1,13 +1,26 @@
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './tests/support/longest-first.js'
+
+/** They measure the memory of their process: nothing else may run in it. */
+const ownProcess = [
+  'tests/fuzz/http.test.ts',
+  'tests/fuzz/socket.test.ts',
+  'tests/integration/copy-large.test.ts',
+  'tests/integration/http-slow-reader.test.ts',
+]
+/** The HTTP server that takes uWebSockets.js's place where its binary does not load: other Node versions, other machines. */
+const onFallback = { UWS_USE_FALLBACK: '1' }
 
 export default defineConfig({
   test: {
     // Engines are real: the first start of one takes seconds on a loaded two-core machine.
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    pool: 'forks',
+    // In one process the engines of all files share PGlite's compiled code (global-setup.ts).
+    pool: 'threads',
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     globalSetup: ['tests/support/global-setup.ts'],
     projects: [
       {
@@ -15,21 +28,29 @@ export default defineConfig({
         test: {
           name: 'main',
           include: ['tests/**/*.test.ts', 'link/sdks/*/tests/**/*.test.ts'],
-          exclude: ['tests/long/**'],
+          exclude: ['tests/long/**', ...ownProcess],
         },
       },
       {
-        // The contract again, on the HTTP server that takes uWebSockets.js's place where its
-        // binary does not load: other Node versions, other machines.
+        extends: true,
+        test: { name: 'main-process', include: ownProcess, pool: 'forks' },
+      },
+      {
+        // The contract again.
         extends: true,
         test: {
           name: 'fallback',
-          include: [
-            'tests/contract/**/*.test.ts',
-            'tests/integration/http-door.test.ts',
-            'tests/fuzz/socket.test.ts',
-          ],
-          env: { UWS_USE_FALLBACK: '1' },
+          include: ['tests/contract/**/*.test.ts', 'tests/integration/http-door.test.ts'],
+          env: onFallback,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'fallback-process',
+          include: ['tests/fuzz/socket.test.ts', 'tests/integration/http-slow-reader.test.ts'],
+          pool: 'forks',
+          env: onFallback,
         },
       },
       {

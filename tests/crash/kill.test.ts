@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { countOf } from '../support/counts.js'
-import { copyOfTemplate } from '../support/engine.js'
+import { copyOfTemplateOnDisk } from '../support/engine.js'
 import { prepareFolder, recover, writeAndKill } from '../support/crash/crash.js'
 
 /** `npm run test:long` asks for more. */
@@ -12,7 +12,7 @@ test(
   `K1: kill -9 under write load, ${cycles} times: nothing acknowledged is lost`,
   { timeout: cycles * 20_000 },
   async () => {
-    const folder = copyOfTemplate()
+    const folder = copyOfTemplateOnDisk()
     await prepareFolder(folder)
     let acknowledged: number[] = []
     let highest = 0

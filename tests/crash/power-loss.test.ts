@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { countOf } from '../support/counts.js'
-import { copyOfTemplate } from '../support/engine.js'
+import { copyOfTemplateOnDisk } from '../support/engine.js'
 import { prepareFolder, recover, writeAndKill } from '../support/crash/crash.js'
 
 /** `npm run test:long` asks for more. */
@@ -12,7 +12,7 @@ const cycles = countOf('KALAM_TEST_POWER_CYCLES', 4)
 
 let prepared: string
 beforeAll(async () => {
-  prepared = copyOfTemplate()
+  prepared = copyOfTemplateOnDisk()
   await prepareFolder(prepared)
 })
 afterAll(() => rmSync(join(prepared, '..'), { recursive: true, force: true }))

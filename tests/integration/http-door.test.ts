@@ -2,43 +2,24 @@
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { request as httpsRequest } from 'node:https'
-import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { errorOf, postSql, rawSqlHead, sendRaw } from '../support/http-client.js'
+import {
+  errorOf,
+  eventually,
+  metric,
+  postSql,
+  rawSqlHead,
+  sendOnly,
+  sendRaw,
+} from '../support/http-client.js'
 import { openTestServer, type TestServer } from '../support/server.js'
 
 const isFallback = /^(1|true)$/iu.test(process.env['UWS_USE_FALLBACK'] ?? '')
 const endless =
   'with recursive n as (select 1 as i union all select i + 1 from n) select sum(i) from n'
-
-/** Asks until the answer is right: what is waited for is an event elsewhere. */
-async function eventually(check: () => Promise<boolean>): Promise<void> {
-  const deadlineMs = performance.now() + 20_000
-  while (!(await check())) {
-    if (performance.now() > deadlineMs) throw new Error('it did not happen within 20 s')
-  }
-}
-
-async function metric(server: TestServer, name: string): Promise<number> {
-  const page = await (await fetch(`${server.url}/metrics`)).text()
-  const value = new RegExp(`^${name} (\\S+)$`, 'mu').exec(page)?.[1]
-  return Number(value ?? 0)
-}
-
-/** Sends a request and reads nothing of its answer. */
-function sendOnly(server: TestServer, body: string, headers = ''): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(server.port, '127.0.0.1', () => {
-      socket.pause()
-      const length = `Content-Length: ${Buffer.byteLength(body)}\r\n`
-      socket.write(`${rawSqlHead(server)}${headers}${length}\r\n${body}`, () => resolve(socket))
-    })
-    socket.once('error', reject)
-  })
-}
 
 describe('C9: callers that leave', () => {
   let server: TestServer
@@ -90,19 +71,6 @@ describe('C9: callers that leave', () => {
   const leftStreams = () =>
     metric(server, 'kalamdb_http_requests_total\\{route="/v1/api/sql",status="499"\\}')
   const large = `select repeat('x', 1000) as t from generate_series(1, 300000)`
-
-  test('C5: a reader that takes nothing holds nobody, and is left after a while', async () => {
-    const before = await leftStreams()
-    const memoryBefore = process.memoryUsage().rss
-    const socket = await sendOnly(server, JSON.stringify({ sql: large }), stream)
-    const closed = new Promise((resolve) => socket.once('close', resolve))
-    expect((await server.request('select 1')).status).toBe(200)
-    // The socket's own buffers are still full: reading them ends in the cut.
-    await eventually(async () => (await leftStreams()) === before + 1)
-    expect(process.memoryUsage().rss - memoryBefore).toBeLessThan(250 * 1024 * 1024)
-    socket.resume()
-    await closed
-  })
 
   test('C5: a reader that goes away ends the stream', async () => {
     const before = await leftStreams()

@@ -11,6 +11,7 @@ import { openEngine } from '#src/engine/open-engine.js'
 import type { PGliteEngine } from '#src/engine/pglite/pglite-engine.js'
 import { createLog } from '#src/telemetry/log.js'
 import { createMetrics } from '#src/telemetry/metrics.js'
+import { makeScratchFolder } from './scratch-folder.js'
 
 export interface TestEngineOptions {
   readonly settings?: Readonly<Record<string, number | string>>
@@ -25,7 +26,16 @@ export interface TestEngine extends AsyncDisposable {
 
 /** A folder with a database in it, to be removed by the caller. */
 export function copyOfTemplate(): string {
-  const folder = join(mkdtempSync(join(tmpdir(), 'kalam-engine-')), 'data')
+  return copyTemplateInto(makeScratchFolder('kalam-engine-'))
+}
+
+/** The same, never in memory: what is killed has been written to a real file system. */
+export function copyOfTemplateOnDisk(): string {
+  return copyTemplateInto(mkdtempSync(join(tmpdir(), 'kalam-engine-')))
+}
+
+function copyTemplateInto(home: string): string {
+  const folder = join(home, 'data')
   cpSync(inject('dataTemplate'), folder, { recursive: true })
   return folder
 }

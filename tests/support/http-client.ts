@@ -1,5 +1,5 @@
 /** HTTP for tests, as close to the bytes as each needs. */
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import type { TestServer } from './server.js'
 
 export interface Answer {
@@ -99,6 +99,33 @@ export function rawSqlHead(server: TestServer): string {
     'POST /v1/api/sql HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n' +
     `X-API-KEY: ${server.adminKey}\r\n`
   )
+}
+
+/** Asks until the answer is right: what is waited for is an event elsewhere. */
+export async function eventually(check: () => Promise<boolean>): Promise<void> {
+  const deadlineMs = performance.now() + 20_000
+  while (!(await check())) {
+    if (performance.now() > deadlineMs) throw new Error('it did not happen within 20 s')
+  }
+}
+
+/** The figure of /metrics; 0 if it is not there. */
+export async function metric(server: TestServer, name: string): Promise<number> {
+  const page = await (await fetch(`${server.url}/metrics`)).text()
+  const value = new RegExp(`^${name} (\\S+)$`, 'mu').exec(page)?.[1]
+  return Number(value ?? 0)
+}
+
+/** Sends SQL and reads nothing of its answer. */
+export function sendOnly(server: TestServer, body: string, headers = ''): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(server.port, '127.0.0.1', () => {
+      socket.pause()
+      const length = `Content-Length: ${Buffer.byteLength(body)}\r\n`
+      socket.write(`${rawSqlHead(server)}${headers}${length}\r\n${body}`, () => resolve(socket))
+    })
+    socket.once('error', reject)
+  })
 }
 
 function isWholeAnswer(received: string): boolean {

@@ -1,11 +1,11 @@
 /** A real server on a port of its own and a folder of its own, for one test file or one test. */
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { inject } from 'vitest'
+import { afterAll, inject } from 'vitest'
 import { adapters } from '#adapters/adapters.js'
 import { loadConfig } from '#src/config/load-config.js'
 import { startServer, type Server } from '#src/server.js'
+import { makeScratchFolder } from './scratch-folder.js'
 
 export interface TestServerOptions {
   /** Settings by key: `{ 'http.body_bytes_max': 2048 }`. */
@@ -83,12 +83,22 @@ export interface SqlBody {
   }
 }
 
+/**
+ * Those that their tests have not closed yet: where a hook ran out of time. A thread that ends with
+ * sockets of uWebSockets.js open takes the whole process along (libuv: "open handles").
+ */
+const left = new Set<Promise<Server>>()
+afterAll(async () => {
+  for (const starting of left)
+    await starting.then((server) => server.close()).catch(() => undefined)
+})
+
 export async function openTestServer(options: TestServerOptions = {}): Promise<TestServer> {
-  const home = mkdtempSync(join(tmpdir(), 'kalam-test-'))
+  const home = makeScratchFolder('kalam-test-')
   const folder = options.folder ?? join(home, 'data')
   if (options.folder === undefined && options.fromNothing !== true)
     cpSync(inject('dataTemplate'), folder, { recursive: true })
-  const server = await startServer({
+  const starting = startServer({
     loaded: loadConfig({
       env: {},
       flags: flagsOf({ ...options.settings, 'server.data_dir': folder }),
@@ -98,11 +108,20 @@ export async function openTestServer(options: TestServerOptions = {}): Promise<T
     adapters,
     ...(options.diskModule === undefined ? {} : { diskModule: options.diskModule }),
   })
-  return testServer(server, {
-    home,
-    folder,
-    token: join(home, '.kalam', 'servers', `${server.port}.token`),
-  })
+  left.add(starting)
+  const server = await starting
+  const close = async (): Promise<void> => {
+    await server.close()
+    left.delete(starting)
+  }
+  return testServer(
+    { ...server, close },
+    {
+      home,
+      folder,
+      token: join(home, '.kalam', 'servers', `${server.port}.token`),
+    },
+  )
 }
 
 function flagsOf(settings: NonNullable<TestServerOptions['settings']>) {
