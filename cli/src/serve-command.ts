@@ -22,12 +22,16 @@ export async function runServe(
   { surroundings, version }: Pick<Invocation, 'surroundings' | 'version'>,
 ): Promise<ExitName> {
   const { env, home, stderr } = surroundings
+  // Before the start, which takes seconds: process 1 of a container does not hear what it does not
+  // listen for, and any other would end in the middle of it.
+  const signal = firstSignal((name) =>
+    stderr.write(`\n${name}: finishing what runs, then stopping; again to stop at once\n`),
+  )
   try {
     const loaded = loadConfig({ file: options.config, env, flags: flagsOf(options) })
     const server = await startServer({ loaded, version, home, adapters })
-    stderr.write(greeting(server, kalamIn(env)))
-    const signal = await firstSignal()
-    stderr.write(`\n${signal}: finishing what runs, then stopping; again to stop at once\n`)
+    stderr.write(greeting(server, commandsIn(env)))
+    await signal
     await server.close()
     return 'ok'
   } catch (error) {
@@ -49,30 +53,51 @@ function flagsOf(options: ServeOptions): readonly Flag[] {
 }
 
 /** Where it listens and what to do next; the log follows on standard output. */
-function greeting({ url, adapterAddresses, hasKeys }: Server, kalam: string): string {
-  const next = hasKeys ? [] : [`  first key:  ${kalam} user create NAME`]
+function greeting({ url, adapterAddresses, hasKeys }: Server, commands: Commands): string {
+  const next = hasKeys ? [] : [`  first key:  ${commands.kalam} user create NAME`]
   const lines = [
     `KalamDB listens at ${url}`,
     ...adapterAddresses.map((address) => `  also:       ${address}`),
     ...next,
-    `  shell:      ${kalam}`,
-    '  stop:       Ctrl-C',
+    `  shell:      ${commands.shell}`,
+    `  stop:       ${commands.stop}`,
   ]
   return `${lines.join('\n')}\n`
 }
 
-/** What to type here: started by npm (`npm start` in a checkout), it is npx that finds the command. */
-function kalamIn(env: Readonly<Record<string, string | undefined>>): string {
-  return env['npm_lifecycle_event'] === undefined ? 'kalam' : 'npx kalam'
+/** What a person types who sees this server's first lines. */
+interface Commands {
+  readonly kalam: string
+  readonly shell: string
+  readonly stop: string
 }
 
-function firstSignal(): Promise<string> {
+function commandsIn(env: Readonly<Record<string, string | undefined>>): Commands {
+  if (env['KALAM_CONTAINER'] === 'docker') return dockerCommands(env['HOSTNAME'] ?? '')
+  // Started by npm (`npm start` in a checkout), it is npx that finds the command.
+  const kalam = env['npm_lifecycle_event'] === undefined ? 'kalam' : 'npx kalam'
+  return { kalam, shell: kalam, stop: 'Ctrl-C' }
+}
+
+/** Docker takes the start of a container's id for its name, and makes it the host name. */
+function dockerCommands(hostName: string): Commands {
+  const container = /^[0-9a-f]{12}$/.test(hostName) ? hostName : 'CONTAINER'
+  return {
+    kalam: `docker exec ${container} kalam`,
+    shell: `docker exec -it ${container} kalam`,
+    stop: `docker stop ${container}`,
+  }
+}
+
+/** The second one ends the process. */
+function firstSignal(told: (name: string) => void): Promise<void> {
   return new Promise((resolve) => {
     let isStopping = false
-    const stop = (signal: string) => {
+    const stop = (name: string) => {
       if (isStopping) process.exit(exitCodes.interrupted)
       isStopping = true
-      resolve(signal)
+      told(name)
+      resolve()
     }
     process.on('SIGINT', stop)
     process.on('SIGTERM', stop)

@@ -8,6 +8,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  watch,
   writeFileSync,
 } from 'node:fs'
 import { createServer } from 'node:net'
@@ -15,6 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { copyOfTemplate } from '../support/engine.js'
 import { kalam, kalamBin, kalamEnv, type KalamOutcome } from '../support/kalam.js'
 import { openTestServer, type TestServer } from '../support/server.js'
 
@@ -435,6 +437,38 @@ describe('kalam serve (F2)', () => {
     expect(exit).toBe(2)
   })
 
+  test('ends in good order at SIGTERM while it starts', async () => {
+    const folder = copyOfTemplate()
+    const locked = changeOf(folder, 'kalam.lock')
+    const args = ['serve', '--port', '0', '--data-dir', folder]
+    const serving = spawn(process.execPath, [kalamBin, ...args], { env: kalamEnv({ home }) })
+    const outcome = outcomeOf(serving)
+    await locked
+    serving.kill('SIGTERM')
+    expect(await outcome).toMatchObject({
+      exit: 0,
+      stderr: expect.stringContaining('SIGTERM: finishing') as string,
+    })
+    expect(existsSync(join(folder, 'kalam.lock'))).toBe(false)
+    rmSync(join(folder, '..'), { recursive: true })
+  })
+
+  test('tells in a container what to type outside of it', async () => {
+    const folder = copyOfTemplate()
+    const args = ['serve', '--port', '0', '--data-dir', folder]
+    const env = { KALAM_CONTAINER: 'docker', HOSTNAME: '0123456789ab' }
+    const serving = spawn(process.execPath, [kalamBin, ...args], { env: kalamEnv({ home, env }) })
+    const outcome = outcomeOf(serving)
+    await said(serving, 'stop:')
+    serving.kill('SIGTERM')
+    expect((await outcome).stderr).toContain(
+      '  first key:  docker exec 0123456789ab kalam user create NAME\n' +
+        '  shell:      docker exec -it 0123456789ab kalam\n' +
+        '  stop:       docker stop 0123456789ab\n',
+    )
+    rmSync(join(folder, '..'), { recursive: true })
+  })
+
   test('says so when the folder is in use: exit 3', async () => {
     const args = ['serve', '--port', '0', '--data-dir', server.folder]
     const { exit, stderr } = await kalam(args, { home })
@@ -442,6 +476,17 @@ describe('kalam serve (F2)', () => {
     expect(exit).toBe(3)
   })
 })
+
+/** Resolves when an entry of the folder comes, goes or changes. */
+function changeOf(folder: string, name: string): Promise<void> {
+  return new Promise((resolve) => {
+    const watcher = watch(folder, (_kind, changed) => {
+      if (changed !== name) return
+      watcher.close()
+      resolve()
+    })
+  })
+}
 
 /** Resolves when the process has printed the text. */
 function said(child: ChildProcess, text: string): Promise<void> {
