@@ -201,7 +201,7 @@ async function buildDatabase(parts: {
   const dialect = await openDialect({
     statementsMax: config.http.statements_max,
     cachedTextsMax: config.sql.parse_cache_entries,
-    cachedCharactersMax: config.sql.parse_cache_bytes / bytesPerCharacter,
+    cachedCharactersMax: Math.floor(config.sql.parse_cache_bytes / bytesPerCharacter),
   })
   const tables = new TableShapeStore(queries)
   const catalog = new TableCatalog(queries)
@@ -326,7 +326,7 @@ async function localToken(config: Config): Promise<LocalToken | undefined> {
   return undefined
 }
 
-/** Without a home that can be written the CLI on this machine needs a key; the server runs. */
+/** Without a home that can be written the CLI finds the token by the data folder alone. */
 async function announce(
   token: LocalToken | undefined,
   home: string,
@@ -336,7 +336,9 @@ async function announce(
   try {
     await token?.announce({ home, port })
   } catch (cause) {
-    log.warn('the local token cannot be put where the CLI looks for it', { cause: String(cause) })
+    log.warn('the home folder cannot be written: kalam needs KALAMDB_SERVER_DATA_DIR or a key', {
+      cause: String(cause),
+    })
   }
 }
 

@@ -46,12 +46,12 @@ export function resolveTarget(options: GlobalOptions, surroundings: Surroundings
   const layers = layersOf(options, surroundings)
   const url = findUrl(layers, surroundings.env)
   const isLocal = isLoopback(new URL(url).hostname)
-  const token = isLocal ? readToken(url, surroundings.home) : undefined
+  const token = isLocal ? readToken(url, surroundings) : undefined
   const key = findKey(layers, url, surroundings.env)
   return {
     url,
     key: key ?? token?.key,
-    currentKey: () => (key ?? (isLocal ? readToken(url, surroundings.home).key : undefined))?.value,
+    currentKey: () => (key ?? (isLocal ? readToken(url, surroundings).key : undefined))?.value,
     isToken: key === undefined && token?.key !== undefined,
     isLocal,
     missingToken: token?.key === undefined ? token?.path : undefined,
@@ -112,10 +112,14 @@ function findUrl(layers: readonly Layer[], env: Surroundings['env']): string {
 
 /** Where `kalam serve` listens when it is told nothing else. */
 function localUrl(env: Surroundings['env']): string {
-  return `http://127.0.0.1:${filled(env['KALAMDB_SERVER_PORT']) ?? String(defaultPort)}`
+  return `http://127.0.0.1:${localPort(env)}`
 }
 
-const defaultPort = 2900
+function localPort(env: Surroundings['env']): string {
+  return filled(env['KALAMDB_SERVER_PORT']) ?? defaultPort
+}
+
+const defaultPort = '2900'
 
 /** A key has no business in a URL: URLs end up in logs and histories. */
 function checkedUrl(text: string): string {
@@ -159,11 +163,23 @@ function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
 }
 
+interface FoundToken {
+  readonly path: string
+  readonly key: Key | undefined
+}
+
 /** The token that a server on this machine leaves for its own user (mode 0600). */
-function readToken(url: string, home: string): { path: string; key: Key | undefined } {
+function readToken(url: string, { env, home }: Surroundings): FoundToken {
   const { port, protocol } = new URL(url)
   const number = port === '' ? (protocol === 'https:' ? '443' : '80') : port
-  const path = join(home, '.kalam', 'servers', `${number}.token`)
+  const inHome = readTokenFile(join(home, '.kalam', 'servers', `${number}.token`))
+  const dataDir = filled(env['KALAMDB_SERVER_DATA_DIR'])
+  // In a container the home may be read-only; the variables there are those of the server.
+  if (inHome.key !== undefined || dataDir === undefined || number !== localPort(env)) return inHome
+  return readTokenFile(join(dataDir, 'admin.token'))
+}
+
+function readTokenFile(path: string): FoundToken {
   try {
     return { path, key: checkedKey(readFileSync(path, 'utf8').trim(), path) }
   } catch {

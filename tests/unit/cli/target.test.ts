@@ -90,6 +90,24 @@ describe('the key', () => {
     },
   )
 
+  test('G1: of a server whose home is read-only the token is found by its data folder', () => {
+    writeFileSync(join(home, 'admin.token'), 'in-the-data-folder')
+    const env = { KALAMDB_SERVER_DATA_DIR: home, KALAMDB_SERVER_PORT: '2950' }
+    expect(resolve({}, env).key?.value).toBe('in-the-data-folder')
+    expect(resolve({ url: 'http://localhost:2950' }, env).currentKey()).toBe('in-the-data-folder')
+    writeToken(2950, 'in-the-home')
+    expect(resolve({}, env).key?.value).toBe('in-the-home')
+  })
+
+  test.each(['http://127.0.0.1:2951', 'http://192.168.1.1:2950'])(
+    'the token of a data folder never goes to %s',
+    (url) => {
+      writeFileSync(join(home, 'admin.token'), 'token')
+      const env = { KALAMDB_SERVER_DATA_DIR: home, KALAMDB_SERVER_PORT: '2950' }
+      expect(resolve({ url }, env).key).toBeUndefined()
+    },
+  )
+
   test('says which token is missing', () => {
     expect(resolve().missingToken).toContain('2900.token')
   })
