@@ -21,7 +21,9 @@ export async function createDataFolder(folder: string): Promise<void> {
   try {
     const outermost = fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
     if (outermost !== undefined) await syncNames(path.resolve(folder), path.resolve(outermost))
-    fs.accessSync(folder, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK)
+    fs.accessSync(folder, neededAccess)
+    const database = path.join(folder, databaseName)
+    if (fs.existsSync(database)) fs.accessSync(database, neededAccess)
   } catch (cause) {
     throw folderError(folder, cause)
   }
@@ -37,6 +39,8 @@ async function syncNames(folder: string, outermost: string): Promise<void> {
 function passUnreadable(cause: unknown): void {
   if ((cause as NodeJS.ErrnoException).code !== 'EACCES') throw cause
 }
+
+const neededAccess = fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK
 
 /** The database inside `folder`, made if it is not there. The folder must be locked. Errors: DATA_FOLDER. */
 export async function openDatabaseFolder(folder: string): Promise<string> {
@@ -85,18 +89,53 @@ function removeUnfinished(folder: string): void {
 
 function folderError(folder: string, cause: unknown): DbError {
   if (cause instanceof DbError) return cause
-  const { code, message } = cause as NodeJS.ErrnoException
-  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
+  const refusal = refusalOf(folder)
+  if (refusal !== undefined)
     return new DbError(
       'DATA_FOLDER',
-      `the data folder ${folder} cannot be written (${code}): read, write and search permission is needed for uid ${process.getuid?.() ?? '?'}`,
-      { hint: `chown or chmod it, or choose another folder with server.data_dir` },
+      `the data folder ${folder} cannot be written: ${refusal}`,
+      { hint: 'chown or chmod it, or choose another folder with server.data_dir' },
       { cause },
     )
+  const reason = cause instanceof Error ? cause.message : String(cause)
   return new DbError(
     'DATA_FOLDER',
-    `the data folder ${folder} cannot be prepared: ${message}`,
+    `the data folder ${folder} cannot be prepared: ${reason}`,
     {},
     { cause },
   )
+}
+
+/** What is in the way: the folder, the database in it, or the nearest folder above that is there. */
+function refusalOf(folder: string): string | undefined {
+  const places = [path.join(folder, databaseName), ...withParents(path.resolve(folder))]
+  const place = places.find((each) => fs.existsSync(each)) ?? folder
+  // Asked anew: of a file system that is read-only, mkdir may say that something is missing.
+  for (const each of new Set([place, folder])) {
+    const code = accessCode(each)
+    if (code === 'EROFS') return `the file system of ${each} is read-only (EROFS)`
+    if (code === 'EACCES' || code === 'EPERM') return refusedBy(each, code)
+  }
+  return undefined
+}
+
+function withParents(folder: string): readonly string[] {
+  const parent = path.dirname(folder)
+  return parent === folder ? [folder] : [folder, ...withParents(parent)]
+}
+
+function accessCode(place: string): string | undefined {
+  try {
+    fs.accessSync(place, neededAccess)
+    return undefined
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code
+  }
+}
+
+function refusedBy(place: string, code: string): string {
+  const { uid, gid, mode } = fs.statSync(place)
+  const owner = `belongs to uid ${uid}, gid ${gid} and has mode ${(mode & 0o777).toString(8)}`
+  const caller = `uid ${process.getuid?.() ?? '?'}`
+  return `${place} ${owner} (${code}); ${caller} needs read, write and search permission there`
 }
