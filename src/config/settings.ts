@@ -44,12 +44,13 @@ export const sections = {
         description: 'File with the private key (PEM) of `tls_cert`.',
       }),
       shutdown_timeout_ms: integer({
-        default: 10_000,
+        default: 8_000,
         min: 0,
         max: 10 * minuteMs,
         unit: 'ms',
         description:
-          'How long running requests may take to finish once the server is told to stop.',
+          'How long running requests may take to finish once the server is told to stop; ' +
+          'less than the 10 s after which Docker kills it.',
       }),
     },
   },
