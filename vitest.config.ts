@@ -12,6 +12,8 @@ const ownProcess = [
 /** The HTTP server that takes uWebSockets.js's place where its binary does not load: other Node versions, other machines. */
 const onFallback = { UWS_USE_FALLBACK: '1' }
 
+const engineIsHere = !/^(?:tcp|ssh):/u.test(process.env['DOCKER_HOST'] ?? '')
+
 export default defineConfig({
   test: {
     // Engines are real: the first start of one takes seconds on a loaded two-core machine.
@@ -28,7 +30,7 @@ export default defineConfig({
         test: {
           name: 'main',
           include: ['tests/**/*.test.ts', 'link/sdks/*/tests/**/*.test.ts'],
-          exclude: ['tests/long/**', ...ownProcess],
+          exclude: ['tests/long/**', 'tests/docker/**', ...ownProcess],
         },
       },
       {
@@ -51,6 +53,24 @@ export default defineConfig({
           include: ['tests/fuzz/socket.test.ts', 'tests/integration/http-slow-reader.test.ts'],
           pool: 'forks',
           env: onFallback,
+        },
+      },
+      {
+        // The image, where there is a Docker engine.
+        extends: true,
+        test: {
+          name: 'docker',
+          include: ['tests/docker/**/*.test.ts'],
+          globalSetup: ['tests/docker/find-engine.ts'],
+          // One image, and containers that mostly wait, side by side.
+          testTimeout: 180_000,
+          maxConcurrency: 8,
+          env: {
+            // Its image would have to be pulled.
+            TESTCONTAINERS_RYUK_DISABLED: 'true',
+            // A machine that has /.dockerenv may have the engine all the same.
+            ...(engineIsHere ? { TESTCONTAINERS_HOST_OVERRIDE: '127.0.0.1' } : {}),
+          },
         },
       },
       {

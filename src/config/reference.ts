@@ -1,5 +1,6 @@
 /**
- * The reference texts made from the table of settings: config.toml and docs/settings.md.
+ * The reference texts made from the table of settings: config.toml, docs/settings.md and the table
+ * of docs/docker.md.
  * `node scripts/settings.js` writes them, and a test fails when they are out of date.
  */
 import { tomlText } from './describe-config.js'
@@ -64,15 +65,29 @@ function pageHead(): string {
   ].join('\n\n')
 }
 
+/** The table of docs/docker.md: every variable, and its default in the image, which has some of its own. */
+export function variablesTable(ofImage: ReadonlyMap<string, string>): string {
+  const rows = allSettings().map(({ key, variable, setting }) => {
+    const own = ofImage.get(variable)
+    const value = own === undefined ? setting.default : setting.parse(own)
+    return row([`\`${variable}\``, `\`${key}\``, `\`${tomlText(value)}\``, setting.expects])
+  })
+  const head = ['| Variable | Setting | Default in the image | Expects |', '|---|---|---|---|']
+  return [...head, ...rows].join('\n')
+}
+
 function tableRow({ key, variable, setting }: NamedSetting): string {
-  const cells = [
+  return row([
     `\`${key}\``,
     `\`${variable}\``,
     `\`${tomlText(setting.default)}\``,
     setting.unit,
     setting.expects,
     setting.description,
-  ]
+  ])
+}
+
+function row(cells: readonly string[]): string {
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
 }
 

@@ -10,8 +10,9 @@ import { openTestServer, type TestServer } from '../support/server.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+// Those of Docker are followed by tests/docker.
 const [start = '', firstSteps = '', watch = '', example = '', users = '', check = ''] = Array.from(
-  readme.matchAll(/^```sh\n([^]*?)^```$/gmu),
+  readme.replace(/^## Docker\n[^]*?^## /mu, '## ').matchAll(/^```sh\n([^]*?)^```$/gmu),
   ([, commands = '']) => commands,
 )
 

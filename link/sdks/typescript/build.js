@@ -21,6 +21,8 @@ const folder = fileURLToPath(new URL('.', import.meta.url))
 const wasm = 'kalam_core.wasm'
 const usual = { platform: 'neutral', format: 'esm' }
 const commonJs = { platform: 'neutral', format: 'cjs' }
+/** For a Docker image: nobody compiles against it there, and what is left out needs no TypeScript. */
+const isOnlyToRun = process.argv.includes('--only-to-run')
 
 /** File in dist → entry, and what stands in for src/platform.ts. */
 const bundles = {
@@ -61,7 +63,7 @@ function bundleInto(file, { entry, platform, format, instead }) {
     format,
     target: 'es2022',
     minify: true,
-    sourcemap: true,
+    sourcemap: !isOnlyToRun,
     external: ['node:*', 'vue', 'pinia', 'react', 'rxjs', './kalam_core.wasm'],
     plugins: [packCore, ...(instead === undefined ? [] : [standIn(instead)])],
     logLevel: 'warning',
@@ -121,4 +123,4 @@ rmSync(join(folder, 'dist'), { recursive: true, force: true })
 mkdirSync(join(folder, 'dist'))
 copyFileSync(join(folder, 'core', wasm), join(folder, 'dist', wasm))
 await Promise.all(Object.entries(bundles).map(([file, bundle]) => bundleInto(file, bundle)))
-declare()
+if (!isOnlyToRun) declare()
