@@ -21,7 +21,8 @@ export interface WireError {
 
 export interface WireClientOptions {
   readonly port: number
-  readonly host?: string
+  /** Of the client; one of 127.0.0.0/8. */
+  readonly localAddress?: string | undefined
 }
 
 /** One connection. */
@@ -36,8 +37,8 @@ export class WireClient implements AsyncDisposable {
     this.#listen(socket)
   }
 
-  static async connect({ port, host = '127.0.0.1' }: WireClientOptions): Promise<WireClient> {
-    const socket = connect({ port, host, noDelay: true })
+  static async connect({ port, localAddress }: WireClientOptions): Promise<WireClient> {
+    const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true })
     const client = new WireClient(socket)
     await within('a connection', new Promise((resolve) => socket.once('connect', resolve)))
     return client
@@ -142,6 +143,12 @@ export class WireClient implements AsyncDisposable {
     scram.check(final.body.toString('utf8', 4))
   }
 
+  /** All up to ReadyForQuery. */
+  query(sql: string): Promise<readonly WireMessage[]> {
+    this.send(frame('Q', `${sql}\0`))
+    return this.upTo('Z')
+  }
+
   /** Ends without a word. */
   cut(): void {
     this.#socket.destroy()
@@ -210,7 +217,7 @@ export function scramClient({ password, binding, flag }: Omit<WireLogin, 'user'>
     final: (serverFirst: string): string => {
       const [, nonce = '', salt = '', rounds = ''] =
         /^r=([^,]*),s=([^,]*),i=(\d+)$/u.exec(serverFirst) ?? []
-      const salted = pbkdf2Sync(password, Buffer.from(salt, 'base64'), Number(rounds), 32, 'sha256')
+      const salted = saltedPassword(password, salt, Number(rounds))
       const clientKey = hmac(salted, 'Client Key')
       const channel = Buffer.concat([Buffer.from(header), binding ?? Buffer.of()])
       const withoutProof = `c=${channel.toString('base64')},r=${nonce}`
@@ -226,6 +233,18 @@ export function scramClient({ password, binding, flag }: Omit<WireLogin, 'user'>
         throw new Error('the server does not know the key')
     },
   }
+}
+
+/** Each takes milliseconds, and tests log the same few users in. */
+const saltedPasswords = new Map<string, Buffer>()
+
+function saltedPassword(password: string, salt: string, rounds: number): Buffer {
+  const name = `${password} ${salt} ${rounds}`
+  const known = saltedPasswords.get(name)
+  if (known !== undefined) return known
+  const salted = pbkdf2Sync(password, Buffer.from(salt, 'base64'), rounds, 32, 'sha256')
+  saltedPasswords.set(name, salted)
+  return salted
 }
 
 function hmac(key: Uint8Array, text: string): Buffer {
@@ -271,6 +290,17 @@ export function cancelRequest(processId: number, secret: Uint8Array): Buffer {
   const id = Buffer.alloc(4)
   id.writeInt32BE(processId)
   return packet(80877102, Buffer.concat([id, secret]))
+}
+
+/** What a CancelRequest must name: of BackendKeyData, among the messages of a login. */
+export function cancelOf(messages: readonly WireMessage[]): Buffer {
+  const body = messages.find(({ tag }) => tag === 'K')?.body ?? Buffer.alloc(8)
+  return cancelRequest(body.readInt32BE(0), body.subarray(4))
+}
+
+/** `RSSSKZ`: the tags of messages, in order. */
+export function tagsOf(messages: readonly WireMessage[]): string {
+  return messages.map(({ tag }) => tag).join('')
 }
 
 /** Of an ErrorResponse or a NoticeResponse. */

@@ -1,0 +1,234 @@
+/** The bounds of the Postgres wire, each at its edge, and strangers who try to hold it. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openTestServer, type TestServer } from '../support/server.js'
+import {
+  WireClient,
+  cancelOf,
+  errorOf,
+  frame,
+  packet,
+  startupPacket,
+  tagsOf,
+  version30,
+  type WireLogin,
+} from '../support/raw-wire-client.js'
+
+const limits = {
+  connections_max: 4,
+  startups_max: 20,
+  startup_timeout_ms: 3_000,
+  message_bytes_max: 4_096,
+  unit_bytes_max: 8_192,
+  ahead_bytes_max: 1_024,
+  buffered_bytes_max: 65_536,
+  send_timeout_ms: 1_000,
+} as const
+const burst = 200
+
+let server: TestServer
+let root: WireLogin
+beforeAll(async () => {
+  const named = Object.entries(limits).map(([name, value]) => [`postgres_wire.${name}`, value])
+  server = await openTestServer({
+    settings: {
+      ...{ 'postgres_wire.enabled': true, ...Object.fromEntries(named) },
+      ...{ 'limits.requests_per_second_per_key': 1, 'limits.burst_requests_per_key': burst },
+    },
+  })
+  root = { user: 'root', password: server.adminKey }
+})
+afterAll(() => server.close())
+
+const connect = () => WireClient.connect({ port: server.wirePort })
+
+async function enter(login: WireLogin = root): Promise<WireClient> {
+  const client = await connect()
+  await client.logIn(login)
+  return client
+}
+
+async function figure(name: string): Promise<number> {
+  const page = await (await fetch(`${server.url}/metrics`)).text()
+  const line = page.split('\n').find((text) => text.startsWith(`kalamdb_${name} `))
+  return Number(line?.split(' ').at(-1) ?? 0)
+}
+
+const pollOptions = { timeout: 20_000, interval: 20 }
+
+test('postgres_wire.connections_max: one more is told so, until one has left', async () => {
+  const clients: WireClient[] = []
+  for (let index = 0; index < limits.connections_max; index++) clients.push(await enter())
+  await using refused = await connect()
+  await expect(refused.logIn(root)).rejects.toThrow(/53300.*sorry, too many clients already/u)
+  clients[0]?.send(frame('X'))
+  await clients[0]?.closed()
+  await expect.poll(() => figure('wire_connections'), pollOptions).toBe(limits.connections_max - 1)
+  await using next = await enter()
+  expect(tagsOf(await next.query('select 1'))).toBe('TDCZ')
+  for (const client of clients) client.cut()
+  await expect.poll(() => figure('wire_connections'), pollOptions).toBe(1)
+})
+
+describe('strangers', () => {
+  test('postgres_wire.startups_max: one more ends the oldest, and nobody is kept out', async () => {
+    const idle: WireClient[] = []
+    for (let index = 0; index < limits.startups_max; index++) idle.push(await connect())
+    await expect
+      .poll(() => figure('wire_starting_connections'), pollOptions)
+      .toBe(limits.startups_max)
+    await using client = await enter()
+    expect(await idle[0]?.error()).toMatchObject({ severity: 'FATAL', code: '53300' })
+    expect(tagsOf(await client.query('select 1'))).toBe('TDCZ')
+    // The others were left alone.
+    idle[1]?.send(startupPacket({ user: 'root' }))
+    expect((await idle[1]?.next())?.tag).toBe('R')
+    for (const one of idle) one.cut()
+  })
+
+  test('postgres_wire.startup_timeout_ms: whoever does not log in is ended', async () => {
+    const startedMs = performance.now()
+    await using silent = await connect()
+    await using slow = await connect()
+    await using halfway = await connect()
+    slow.send(startupPacket({ user: 'root' }).subarray(0, 9))
+    halfway.send(startupPacket({ user: 'root' }))
+    expect((await halfway.next()).tag).toBe('R')
+    for (const client of [silent, slow, halfway])
+      expect(await client.error()).toMatchObject({ severity: 'FATAL', code: '08006' })
+    expect(performance.now() - startedMs).toBeGreaterThanOrEqual(limits.startup_timeout_ms - 100)
+  })
+
+  test('hold nobody up, whatever they send', async () => {
+    await using client = await enter()
+    const flood = Array.from({ length: 200 }, async (_, index) => {
+      const stranger = await connect()
+      const huge = Buffer.from([0x00, 0x00, 0x27, 0x10, 0, 3, 0, 0])
+      const kinds = [huge, packet(version30, Buffer.alloc(9_000, 'x')), Buffer.alloc(100_000, 'x')]
+      stranger.send(kinds[index % kinds.length] ?? huge)
+      return stranger
+    })
+    for (let round = 0; round < 10; round++)
+      expect(tagsOf(await client.query('select 1'))).toBe('TDCZ')
+    for (const stranger of await Promise.all(flood)) stranger.cut()
+    await expect.poll(() => figure('wire_starting_connections'), pollOptions).toBe(0)
+  })
+})
+
+describe('postgres_wire.message_bytes_max', () => {
+  const query = (bytes: number) => frame('Q', `select 1${' '.repeat(bytes - 13)}\0`)
+
+  test('bytes are taken, length included', async () => {
+    await using client = await enter()
+    const message = query(limits.message_bytes_max)
+    expect(message.readUInt32BE(1)).toBe(limits.message_bytes_max)
+    client.send(message)
+    expect(tagsOf(await client.upTo('Z'))).toBe('TDCZ')
+  })
+
+  test('and one more end the connection', async () => {
+    await using client = await enter()
+    client.send(query(limits.message_bytes_max + 1))
+    const error = await client.error()
+    expect(error).toMatchObject({ severity: 'FATAL', code: '54000' })
+    expect(error.message).toContain('postgres_wire.message_bytes_max is 4096')
+  })
+})
+
+describe('postgres_wire.unit_bytes_max', () => {
+  const sync = frame('S')
+  /** So many bytes of statements that are parsed, all told. */
+  const parses = (bytes: number) => {
+    const one = (length: number) => frame('P', `\0${' '.repeat(length - 9)}\0\0\0`)
+    return [one(3_000), one(3_000), one(bytes - 6_000)]
+  }
+
+  test('bytes are taken up to a Sync', async () => {
+    await using client = await enter()
+    client.send(...parses(limits.unit_bytes_max - sync.length), sync)
+    expect(tagsOf(await client.upTo('Z'))).toMatch(/^1+Z$/u)
+  })
+
+  test('and one more end the connection', async () => {
+    await using client = await enter()
+    client.send(...parses(limits.unit_bytes_max - sync.length + 1), sync)
+    const error = await client.error()
+    expect(error).toMatchObject({ severity: 'FATAL', code: '54000' })
+    expect(error.message).toContain('postgres_wire.unit_bytes_max')
+  })
+})
+
+test('postgres_wire.ahead_bytes_max: no more is read while a statement runs', async () => {
+  await using client = await connect()
+  const greeting = await client.logIn(root)
+  const units = await figure('wire_units_total')
+  client.send(frame('Q', 'select count(*) from generate_series(1, 100000000000)\0'))
+  await expect.poll(() => figure('wire_units_total'), pollOptions).toBe(units + 1)
+  const before = await figure(bytesIn)
+  // Data of a COPY that there is not, which is read over, and a statement behind it.
+  const skipped = Array.from({ length: 500 }, () => frame('d', Buffer.alloc(1_000)))
+  client.send(...skipped, frame('Q', 'select 1\0'))
+  await expect.poll(() => figure(bytesIn), pollOptions).toBeGreaterThan(before)
+  await using other = await connect()
+  other.send(cancelOf(greeting))
+  // The bound, and what a read may bring at once: 64 KiB.
+  expect((await figure(bytesIn)) - before).toBeLessThan(3 * 65_536)
+  await other.closed()
+  // Then it goes on where it was.
+  expect(tagsOf(await client.upTo('Z'))).toContain('E')
+  expect(tagsOf(await client.upTo('Z'))).toBe('TDCZ')
+})
+
+const bytesIn = 'wire_bytes_total{direction="in"}'
+
+test('postgres_wire.send_timeout_ms: whoever reads nothing is ended, and others go on', async () => {
+  const login = { user: 'slow', password: await server.createUser('slow') }
+  const client = await enter(login)
+  client.socket.pause()
+  client.send(frame('Q', `select repeat('x', 1000) from generate_series(1, 30000)\0`))
+  await using other = await enter()
+  const name = 'wire_ended_total{code="SOCKET_TIMEOUT"}'
+  const before = await figure(name)
+  await expect.poll(() => figure(name), pollOptions).toBe(before + 1)
+  expect(tagsOf(await other.query('select 1'))).toBe('TDCZ')
+  client.cut()
+})
+
+describe('limits.requests_per_second_per_key', () => {
+  /** A login is the first of its requests. */
+  const left = burst - 1
+
+  async function query(client: WireClient, times: number): Promise<void> {
+    client.send(...Array.from({ length: times }, () => frame('Q', 'select 1\0')))
+    for (let index = 0; index < times; index++) expect(tagsOf(await client.upTo('Z'))).toBe('TDCZ')
+  }
+
+  async function spent(name: string): Promise<WireClient> {
+    const client = await enter({ user: name, password: await server.createUser(name) })
+    await query(client, left)
+    return client
+  }
+
+  test('refuses a statement too many, and the client stays', async () => {
+    await using client = await spent('eager')
+    const messages = await client.query('select 1')
+    expect(tagsOf(messages)).toBe('EZ')
+    expect(messages[0] && errorOf(messages[0])).toMatchObject({ severity: 'ERROR', code: '53400' })
+    expect(messages[1]?.body.toString()).toBe('I')
+  })
+
+  test('refuses all up to the Sync', async () => {
+    await using client = await spent('keen')
+    const parse = frame('P', '\0select 1\0\0\0')
+    client.send(parse, frame('H'), parse, frame('Q', 'select 2\0'), frame('S'))
+    expect(tagsOf(await client.upTo('Z'))).toBe('EZ')
+  })
+
+  test('lets a transaction that has begun go on', async () => {
+    const login = { user: 'busy', password: await server.createUser('busy') }
+    await using client = await enter(login)
+    await query(client, left - 1)
+    await client.query('begin')
+    await query(client, 5)
+    expect(tagsOf(await client.query('commit'))).toBe('CZ')
+  })
+})
