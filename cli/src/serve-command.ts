@@ -57,12 +57,20 @@ function greeting({ url, adapterAddresses, hasKeys }: Server, commands: Commands
   const next = hasKeys ? [] : [`  first key:  ${commands.kalam} user create NAME`]
   const lines = [
     `KalamDB listens at ${url}`,
-    ...adapterAddresses.map((address) => `  also:       ${address}`),
+    ...adapterAddresses.map(alsoAt),
     ...next,
     `  shell:      ${commands.shell}`,
     `  stop:       ${commands.stop}`,
   ]
   return `${lines.join('\n')}\n`
+}
+
+/** What to type for the Postgres wire; other doors are named. */
+function alsoAt(address: string): string {
+  const url = /^postgres:\/\/(.*)$/u.exec(address)?.[1]
+  return url === undefined
+    ? `  also:       ${address}`
+    : `  psql:       psql 'postgres://NAME@${url}'`
 }
 
 /** What a person types who sees this server's first lines. */

@@ -28,10 +28,12 @@ const burst = 200
 let server: TestServer
 let root: WireLogin
 beforeAll(async () => {
-  const named = Object.entries(limits).map(([name, value]) => [`postgres_wire.${name}`, value])
+  const named: Record<string, number> = Object.fromEntries(
+    Object.entries(limits).map(([name, value]) => [`postgres_wire.${name}`, value]),
+  )
   server = await openTestServer({
     settings: {
-      ...{ 'postgres_wire.enabled': true, ...Object.fromEntries(named) },
+      ...{ 'postgres_wire.enabled': true, ...named },
       ...{ 'limits.requests_per_second_per_key': 1, 'limits.burst_requests_per_key': burst },
     },
   })
