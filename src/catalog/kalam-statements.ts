@@ -35,6 +35,22 @@ export async function runKalamPlan(users: Users, plan: CatalogPlan): Promise<Kal
   }
 }
 
+/** The columns of its result, which are known before it runs. */
+export function kalamColumns({ kind }: CatalogPlan): readonly Column[] {
+  switch (kind) {
+    case 'create-user':
+    case 'rotate-key':
+      return userAndKeyColumns
+    case 'drop-user':
+    case 'alter-user-role':
+      return userColumns
+    case 'create-key':
+      return keyColumns
+    case 'revoke-key':
+      return revokedColumns
+  }
+}
+
 /** OIDs of pg_type, the same in every PostgreSQL. */
 const typeOids = { boolean: 16, text: 25, timestamptz: 1184 } as const
 
@@ -42,16 +58,24 @@ function texts(...names: readonly string[]): readonly Column[] {
   return names.map((name) => ({ name, typeOid: typeOids.text }))
 }
 
+const userColumns = texts('user_id', 'name', 'role')
+const userAndKeyColumns = texts('user_id', 'name', 'role', 'apikey')
+const revokedColumns = texts('id', 'user_id', 'name')
+const keyColumns: readonly Column[] = [
+  ...texts('id', 'user_id', 'name', 'apikey'),
+  { name: 'read_only', typeOid: typeOids.boolean },
+  { name: 'expires_at', typeOid: typeOids.timestamptz },
+]
+
 function userRows(users: readonly User[]): Pick<KalamResult, 'columns' | 'rows'> {
   return {
-    columns: texts('user_id', 'name', 'role'),
+    columns: userColumns,
     rows: users.map(({ userId, name, role }) => [userId, name, role]),
   }
 }
 
 function withKey(command: string, { userId, name, role, apikey }: UserAndKey): KalamResult {
-  const columns = texts('user_id', 'name', 'role', 'apikey')
-  return { command, columns, rows: [[userId, name, role, apikey]] }
+  return { command, columns: userAndKeyColumns, rows: [[userId, name, role, apikey]] }
 }
 
 function dropped(user: User | undefined): KalamResult {
@@ -65,17 +89,12 @@ async function createKey(
   const { keyId, userId, name, apikey, readOnly, expiresAt } = await users.createKey(plan)
   return {
     command: 'CREATE APIKEY',
-    columns: [
-      ...texts('id', 'user_id', 'name', 'apikey'),
-      { name: 'read_only', typeOid: typeOids.boolean },
-      { name: 'expires_at', typeOid: typeOids.timestamptz },
-    ],
+    columns: keyColumns,
     rows: [[keyId, userId, name, apikey, readOnly ? 't' : 'f', expiresAt]],
   }
 }
 
 async function revokeKey(users: Users, id: string): Promise<KalamResult> {
   const { keyId, userId, name } = await users.revokeKey(id)
-  const columns = texts('id', 'user_id', 'name')
-  return { command: 'REVOKE APIKEY', columns, rows: [[keyId, userId, name]] }
+  return { command: 'REVOKE APIKEY', columns: revokedColumns, rows: [[keyId, userId, name]] }
 }

@@ -2,7 +2,7 @@
  * The text that the engine gets of each statement: composed at its turn, for the tables of that
  * moment, and kept with its plan until they change. A statement that comes again costs a look-up.
  */
-import { composeText } from '../dialect/compose-text.js'
+import { composeText, type OfSession } from '../dialect/compose-text.js'
 import type { Dialect } from '../dialect/open-dialect.js'
 import type { SqlPlan } from '../dialect/plan.js'
 import type { Rewriting } from '../dialect/rewrite/rewrite-statement.js'
@@ -52,18 +52,30 @@ export class StatementComposer {
 
   /** Of a GRANT or policy that names users: their roles are of this moment too. */
   composeWithRoles(plan: SqlPlan, names: NamesNow, roles: ReadonlyMap<string, string>): Rewriting {
-    const base = composeText(plan, (name) => {
+    const roleOfUser = (name: string): string => {
       const role = roles.get(name)
       assert(role !== undefined, `the role of '${name}' was resolved`)
       return role
-    })
-    return this.#dialect.rewrite(plan, names, base)
+    }
+    return this.#dialect.rewrite(plan, names, composeText(plan, roleOfUser))
+  }
+
+  /** Of a plan that `isOfSession`. */
+  composeForSession(plan: SqlPlan, names: NamesNow, session: OfSession): Rewriting {
+    return this.#dialect.rewrite(plan, names, composeText(plan, noRoles, session))
   }
 }
 
 /** Users whose own PostgreSQL roles the statement names. */
 export function namedUsers(plan: SqlPlan): readonly string[] {
-  return plan.splices.flatMap(({ text }) => (typeof text === 'string' ? [] : [text.roleOfUser]))
+  return plan.splices.flatMap(({ text }) =>
+    typeof text === 'object' && 'roleOfUser' in text ? [text.roleOfUser] : [],
+  )
+}
+
+/** Whether its text is another in each session. */
+export function isOfSession(plan: SqlPlan): boolean {
+  return plan.splices.some(({ text }) => typeof text === 'object' && 'sessionName' in text)
 }
 
 /** Whether tables can make no difference to it, whatever they are. */

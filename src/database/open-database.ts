@@ -39,6 +39,7 @@ import { StatementRunner, type ReadyStatement, type RunnerRooms } from './statem
 import type { StatementLog } from './statement-log.js'
 import type { WireSession, WireSessionOptions } from './wire-session.js'
 import { openWireSession } from './wire/local-wire-session.js'
+import { NotificationHub } from './wire/notification-hub.js'
 
 export interface DatabaseSettings {
   readonly statementTimeoutMs: number
@@ -66,10 +67,13 @@ export function createDatabase(options: DatabaseOptions): Database {
 
 class LocalDatabase implements Database {
   readonly #options: DatabaseOptions
+  readonly #hub: NotificationHub
   #isClosed = false
 
   constructor(options: DatabaseOptions) {
+    const { rooms, log } = options
     this.#options = options
+    this.#hub = new NotificationHub(rooms.engine, rooms.queries, (cause) => log.failed(cause))
   }
 
   get health(): Health {
@@ -180,7 +184,7 @@ class LocalDatabase implements Database {
   }
 
   openWireSession(caller: Caller, options: WireSessionOptions): Promise<WireSession> {
-    return openWireSession(this.#options, caller, options)
+    return openWireSession({ ...this.#options, hub: this.#hub }, caller, options)
   }
 
   close(): void {

@@ -6,6 +6,7 @@
 import { refuseByParts, refuseByRule, refuseLasting, refuseName } from './part-rules.js'
 import type { CopyTraits, PlanContext, SqlPlan } from './plan.js'
 import { forAdmins, onlyReads, refused, type Refusal } from './refusal.js'
+import { sessionEffect } from './session-effect.js'
 import { ruleOf } from './statement-rules.js'
 import { surveyTree, type Survey } from './survey-tree.js'
 import { fieldsOf, type Fields, type Statement } from './syntax-tree.js'
@@ -30,6 +31,7 @@ export type Traits = Pick<
   | 'setsRowSecurity'
   | 'isSetting'
   | 'copy'
+  | 'session'
 >
 
 /** What is found out about a statement. */
@@ -110,6 +112,7 @@ function traitsOf(statement: Statement, survey: Survey): Traits {
     setsRowSecurity: fieldsOf(statement.node, 'VariableSetStmt')?.name === 'row_security',
     isSetting: statement.kind === 'VariableSetStmt',
     copy: copyTraits(fieldsOf(statement.node, 'CopyStmt')),
+    session: sessionEffect(statement),
   }
 }
 
@@ -134,7 +137,7 @@ function copyTraits(copy: Fields<'CopyStmt'> | undefined): CopyTraits | undefine
 const rowStatements: ReadonlySet<string> = new Set([
   ...['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt', 'TruncateStmt'],
   ...['ExplainStmt', 'DeclareCursorStmt', 'FetchStmt', 'ClosePortalStmt', 'CopyStmt'],
-  'TransactionStmt',
+  ...['TransactionStmt', 'PrepareStmt', 'ExecuteStmt'],
 ])
 
 const transactionKinds = new Map<string, SqlPlan['transaction']>([

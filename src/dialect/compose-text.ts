@@ -13,15 +13,26 @@ export interface ComposedText {
   readonly positionOf: (index: number) => TextPosition
 }
 
+/** Gives a name what it is called in PostgreSQL. */
+export type NameInPostgres = (name: string) => string
+
+/** What a session of PostgreSQL's protocol has of its own, though one backend serves all. */
+export interface OfSession {
+  /** What its cursor or prepared statement of this name is called in PostgreSQL. */
+  readonly nameInPostgres: NameInPostgres
+}
+
 /**
  * Applies a plan's splices. `roleOfUser` gives the PostgreSQL role that stands for a KalamDB user;
- * what it throws passes through.
+ * what it throws passes through. Without a session its names stay as they were written.
  */
 export function composeText(
   plan: Pick<SqlPlan, 'text' | 'place' | 'splices'>,
-  roleOfUser: (name: string) => string,
+  roleOfUser: NameInPostgres,
+  session: OfSession = asWritten,
 ): ComposedText {
-  const pieces = plan.splices.map((splice) => replacementOf(splice, roleOfUser))
+  const names = { roleOfUser, ...session }
+  const pieces = plan.splices.map((splice) => replacementOf(splice, names))
   return composed(spliceText(plan.text, plan.splices, pieces), {
     toSourceIndex: (index) => sourceIndex(plan.splices, pieces, index),
     positionOf: (index) => positionIn(plan, sourceIndex(plan.splices, pieces, index)),
@@ -50,14 +61,20 @@ function composed(
   }
 }
 
+const asWritten: OfSession = { nameInPostgres: String }
+
 /** An identifier as SQL text, always quoted. */
 export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-function replacementOf(splice: Splice, roleOfUser: (name: string) => string): string {
-  if (typeof splice.text === 'string') return splice.text
-  return quoteIdentifier(roleOfUser(splice.text.roleOfUser))
+function replacementOf(
+  { text }: Splice,
+  names: OfSession & { readonly roleOfUser: NameInPostgres },
+): string {
+  if (typeof text === 'string') return text
+  if ('roleOfUser' in text) return quoteIdentifier(names.roleOfUser(text.roleOfUser))
+  return quoteIdentifier(names.nameInPostgres(text.sessionName))
 }
 
 function spliceText(text: string, splices: readonly Splice[], pieces: readonly string[]): string {

@@ -62,10 +62,13 @@ const partRules: PartRules = {
   AlterPolicyStmt: (alter) => refusePart(alter.policy_name),
   AlterDefaultPrivilegesStmt: refuseDefaultPrivileges,
   CopyStmt: refuseCopy,
-  ClosePortalStmt: (close) => refuseAll('CLOSE ALL', close.portalname === undefined),
-  DeallocateStmt: (deallocate) => refuseAll('DEALLOCATE ALL', deallocate.isall === true),
+  ClosePortalStmt: (close, context) =>
+    refuseAll('CLOSE ALL', close.portalname === undefined, context),
+  DeallocateStmt: (deallocate, context) =>
+    refuseAll('DEALLOCATE ALL', deallocate.isall === true, context) ?? refuseName(deallocate.name),
   NotifyStmt: (notify) => refuseName(notify.conditionname),
   ListenStmt: (listen) => refuseName(listen.conditionname),
+  UnlistenStmt: (unlisten) => refuseName(unlisten.conditionname),
   PrepareStmt: (prepare) => refuseName(prepare.name),
   ExecuteStmt: (execute) => refuseName(execute.name),
 }
@@ -289,8 +292,8 @@ function refuseCopy(copy: Fields<'CopyStmt'>, context: PlanContext): Refusal | u
   return context.readOnly && copy.is_from === true ? onlyReads('COPY FROM') : undefined
 }
 
-function refuseAll(name: string, isAll: boolean): Refusal | undefined {
-  if (!isAll) return undefined
+function refuseAll(name: string, isAll: boolean, { door }: PlanContext): Refusal | undefined {
+  if (!isAll || door === 'postgres') return undefined
   return refused(`${name} is refused: it would also end what others use`, 'Name them one by one.')
 }
 

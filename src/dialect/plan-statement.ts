@@ -19,6 +19,7 @@ import type { PostgresParser } from './postgres-parser.js'
 import type { Refusal } from './refusal.js'
 import { rewriteStatement } from './rewrite/rewrite-statement.js'
 import { readRoleSplices } from './role-list.js'
+import { readSessionNames } from './session-names.js'
 import { readShowSplices } from './show-statement.js'
 import { errorAt, type Source } from './source.js'
 import { onlyStatement } from './syntax-tree.js'
@@ -82,7 +83,8 @@ function planSql(reader: TokenReader, context: PlanContext, parser: PostgresPars
   if (context.door === 'http') refuseLongNames(reader)
   const { source } = reader
   const { creates, undeletes, splices: words } = readTableWords(reader.rewind())
-  const splices = [...words, ...readSplices(reader)]
+  const names = context.door === 'postgres' ? readSessionNames(reader.rewind()) : []
+  const splices = [...words, ...names, ...readSplices(reader)]
   const includes = readIncludes(reader, splices, parser)
   const draft = {
     text: source.text,

@@ -26,8 +26,11 @@ export interface Splice {
   readonly start: number
   /** Index after the last one replaced; equal to `start` for an insertion. */
   readonly end: number
-  /** The new text, or the KalamDB user whose PostgreSQL role goes here. */
-  readonly text: string | { readonly roleOfUser: string }
+  /**
+   * The new text, or the KalamDB user whose PostgreSQL role goes here, or a name of the session's
+   * own: of a cursor or a prepared statement.
+   */
+  readonly text: string | { readonly roleOfUser: string } | { readonly sessionName: string }
   /** The index that positions inside the new text mean; without it, `start`. */
   readonly pointsTo?: number
 }
@@ -73,7 +76,21 @@ export interface SqlPlan {
   readonly isSetting: boolean
   /** It is COPY … FROM STDIN or TO STDOUT. */
   readonly copy: CopyTraits | undefined
+  /** What it does to the session itself, which only a door with sessions has. */
+  readonly session: SessionEffect | undefined
 }
+
+/** What PostgreSQL cannot do by itself, for one backend serves all sessions. */
+export type SessionEffect =
+  /** It asks for the role that holds anyway. */
+  | { readonly kind: 'none'; readonly command: 'SET' | 'RESET' }
+  | { readonly kind: 'listen' | 'unlisten'; readonly channel: string }
+  | { readonly kind: 'unlisten-all' | 'deallocate-all' | 'close-all' }
+  | { readonly kind: 'prepare' | 'deallocate' | 'close'; readonly name: string }
+  | { readonly kind: 'declare'; readonly name: string; readonly isHeld: boolean }
+  | { readonly kind: 'discard'; readonly what: Discarded }
+
+export type Discarded = 'all' | 'plans' | 'sequences' | 'temp'
 
 export interface CopyTraits {
   readonly direction: 'from' | 'to'

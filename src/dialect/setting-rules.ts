@@ -19,6 +19,7 @@ export function refuseSetting(change: SettingChange, context: PlanContext): Refu
   const name = change.name.toLowerCase()
   if (name === 'row_security') return refuseRowSecurity(change, context)
   if (name === 'search_path') return refuseSearchPath(change)
+  if (context.door === 'postgres' && isNoChange(name, change)) return undefined
   const rule = neverSettings.get(name) ?? reservedRule(name)
   if (rule !== undefined) return isHarmless(rule, change) ? undefined : refusal(name, rule)
   const format = change.inFunction ? undefined : httpFormats.get(name)
@@ -27,6 +28,19 @@ export function refuseSetting(change: SettingChange, context: PlanContext): Refu
   }
   return refuseByCaller(name, context)
 }
+
+/** It asks for what is so anyway: no role but the session's own, text as bytes that are UTF-8. */
+function isNoChange(name: string, change: SettingChange): boolean {
+  if (change.inFunction) return false
+  const rule = noChanges.get(name)
+  return rule !== undefined && isHarmless(rule, change)
+}
+
+const noChanges = new Map<string, SettingRule>([
+  ['role', { reason: '', allowed: ['none'], mayReset: true }],
+  ['session_authorization', { reason: '', mayReset: true }],
+  ['client_encoding', { reason: '', allowed: ['sql_ascii'] }],
+])
 
 /** Names are looked up in no schema of the system that statements may not name. */
 function refuseSearchPath({ values }: SettingChange): Refusal | undefined {

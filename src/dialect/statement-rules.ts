@@ -176,20 +176,31 @@ export const statementRules = {
   AlterUserMappingStmt: nobody('ALTER USER MAPPING', noForeign),
   DropUserMappingStmt: nobody('DROP USER MAPPING', noForeign),
   ImportForeignSchemaStmt: nobody('IMPORT FOREIGN SCHEMA', noForeign),
-  DiscardStmt: nobody('DISCARD', sharedSession, 'A request leaves nothing behind as it is.'),
-  ListenStmt: everyone('LISTEN', { httpReason: notifyReason, stateful: true }),
-  UnlistenStmt: everyone('UNLISTEN', { httpReason: notifyReason, stateful: true }),
+  DiscardStmt: everyone('DISCARD', {
+    httpReason: sharedSession,
+    hint: 'A request leaves nothing behind as it is.',
+    reads: true,
+    stateful: true,
+  }),
+  ListenStmt: everyone('LISTEN', { httpReason: notifyReason, reads: true, stateful: true }),
+  UnlistenStmt: everyone('UNLISTEN', { httpReason: notifyReason, reads: true, stateful: true }),
   PrepareStmt: everyone('PREPARE', {
     httpReason: preparedReason,
     hint: preparedHint,
+    reads: true,
     stateful: true,
   }),
   ExecuteStmt: everyone('EXECUTE', {
     httpReason: preparedReason,
     hint: preparedHint,
+    reads: true,
     stateful: true,
   }),
-  DeallocateStmt: everyone('DEALLOCATE', { httpReason: preparedReason, stateful: true }),
+  DeallocateStmt: everyone('DEALLOCATE', {
+    httpReason: preparedReason,
+    reads: true,
+    stateful: true,
+  }),
 } as const satisfies Record<StatementKind, StatementRule>
 
 /** The rule of a statement; one that this table does not know is refused. */

@@ -2,7 +2,7 @@
  * The extended protocol: Parse, Bind, Describe, Execute and Close reach PostgreSQL as the client
  * sent them, but for names, which become the session's own, and for texts that must be another.
  */
-import type { Plan } from '../../dialect/plan.js'
+import type { KalamPlan, Plan } from '../../dialect/plan.js'
 import type { Identity } from '../../engine/engine.js'
 import { DbError } from '../../errors.js'
 import {
@@ -12,8 +12,11 @@ import {
   readExecute,
   readNamed,
   readParse,
+  resultFormats,
   target,
 } from './client-messages.js'
+import { describingText, isKalam } from './kalam-steps.js'
+import { nameInPostgres } from './own-names.js'
 import type { Pipeline } from './pipeline.js'
 import type { Step } from './read-reply.js'
 import type { SessionComposer } from './session-composer.js'
@@ -28,12 +31,18 @@ export interface ExtendedQueryOptions {
   /** The caller's own identity. */
   readonly identity: Identity
   readonly plan: (text: string) => readonly Plan[]
+  /** Runs a statement of KalamDB and gives its result in these formats. */
+  readonly runKalam: (plan: KalamPlan, formats: Uint8Array | undefined) => Promise<void>
+  /** Sees to what a statement needs before it is bound. */
+  readonly beforeRun: (plan: Plan) => undefined | Promise<void>
 }
 
 interface Portal {
   readonly statement: Prepared
   /** As what it was bound; undefined for an empty text. */
   readonly runnable: Runnable | undefined
+  /** Formats of the result of a KalamDB statement, as Bind had them. */
+  readonly formats: Uint8Array | undefined
 }
 
 export class ExtendedQuery {
@@ -60,6 +69,12 @@ export class ExtendedQuery {
     this.#unnamedIsThere = false
   }
 
+  /** Forgets a statement that was prepared, or all of them; the names of those that were there. */
+  forget(name: string | undefined): readonly string[] {
+    const names = name === undefined ? [...this.#statements.keys()] : [name]
+    return names.filter((each) => each !== '' && this.#statements.delete(each))
+  }
+
   /** A Query ends the unnamed statement, as in PostgreSQL. */
   forgetUnnamed(): void {
     this.#statements.delete('')
@@ -77,8 +92,7 @@ export class ExtendedQuery {
       case clientTag.describe:
         return this.#describe(message)
       case clientTag.execute:
-        this.#execute(message)
-        return undefined
+        return this.#execute(message)
       case clientTag.close:
         this.#close(message)
         return undefined
@@ -95,7 +109,8 @@ export class ExtendedQuery {
         sqlState: '42P05',
       })
     const statement: Prepared = {
-      ...{ name, text, plan },
+      ...{ name, plan },
+      text: plan !== undefined && isKalam(plan) ? describingText(plan) : text,
       backendName: this.#backendName(name),
       types: message.subarray(typesAt),
       runnable: undefined,
@@ -117,20 +132,19 @@ export class ExtendedQuery {
   }
 
   #composed(plan: Plan | undefined): Runnable | undefined | Promise<Runnable> {
-    if (plan === undefined) return undefined
-    if (plan.kind === 'sql' || plan.kind === 'execute-as')
-      return this.#options.composer.compose(plan)
-    throw new DbError('STATEMENT_REFUSED', 'not yet')
+    if (plan === undefined || isKalam(plan)) return undefined
+    return this.#options.composer.compose(plan)
   }
 
   #addParse(statement: Prepared, runnable: Runnable | undefined, message: Uint8Array): void {
     const { pipeline, steps } = this.#options
-    const { name, text } = statement
+    const { name } = statement
+    const { text } = readParse(message)
     statement.runnable = runnable
     const before = this.#statements.get(name)
     this.#statements.set(name, statement)
     if (name === '') this.#unnamedIsThere = true
-    const asSent = name === '' && (runnable === undefined || runnable.composed.text === text)
+    const asSent = name === '' && (runnable?.composed.text ?? statement.text) === text
     pipeline.add(this.#identityOf(runnable), asSent ? message : parseMessage(statement), {
       hides: 'nothing',
       inClientsWords: steps.words(runnable),
@@ -168,13 +182,24 @@ export class ExtendedQuery {
             backendName,
             message.subarray(valuesAt),
           )
-      this.#portals.set(portal, { statement, runnable })
+      const { plan } = statement
+      const isOurs = plan !== undefined && isKalam(plan)
+      const formats = isOurs ? resultFormats(message, valuesAt) : undefined
+      this.#portals.set(portal, { statement, runnable, formats })
       this.#add(runnable, sent)
     }
-    const preparing = this.#prepareNow(statement)
+    const preparing = this.#readyToRun(statement)
     if (preparing !== undefined) return preparing.then(add)
     add()
     return undefined
+  }
+
+  #readyToRun(statement: Prepared): undefined | Promise<void> {
+    const { plan } = statement
+    const before = plan === undefined ? undefined : this.#options.beforeRun(plan)
+    return before === undefined
+      ? this.#prepareNow(statement)
+      : before.then(() => this.#prepareNow(statement))
   }
 
   #describe(message: Uint8Array): undefined | Promise<void> {
@@ -198,16 +223,18 @@ export class ExtendedQuery {
     return undefined
   }
 
-  #execute(message: Uint8Array): void {
-    const { pipeline, steps } = this.#options
+  #execute(message: Uint8Array): undefined | Promise<void> {
     const { portal } = readExecute(message)
-    const runnable = this.#portals.get(portal)?.runnable
+    const { runnable, statement, formats } = this.#portals.get(portal) ?? {}
+    if (statement?.plan !== undefined && isKalam(statement.plan))
+      return this.#options.runKalam(statement.plan, formats)
     const sent =
       portal === ''
         ? message
         : clientMessage(clientTag.execute, this.#backendName(portal), message.subarray(-4))
     if (runnable === undefined) this.#add(undefined, sent)
-    else pipeline.add(runnable.identity, sent, steps.execution(runnable))
+    else this.#options.steps.execute(runnable, sent)
+    return undefined
   }
 
   #close(message: Uint8Array): void {
@@ -278,15 +305,22 @@ export class ExtendedQuery {
   #find(name: string): Prepared {
     const statement = this.#statements.get(name)
     if (statement !== undefined) return statement
-    const message =
-      name === ''
-        ? 'unnamed prepared statement does not exist'
-        : `prepared statement "${name}" does not exist`
+    // Of the others PostgreSQL knows whether PREPARE made them.
+    if (name !== '') return this.#preparedBySql(name)
+    const message = 'unnamed prepared statement does not exist'
     throw new DbError('QUERY_REJECTED', message, { sqlState: '26000' })
   }
 
+  #preparedBySql(name: string): Prepared {
+    const backendName = this.#backendName(name)
+    return {
+      ...{ name, backendName, text: '', types: new Uint8Array(0) },
+      ...{ plan: undefined, runnable: undefined, isThere: true },
+    }
+  }
+
   #backendName(name: string): string {
-    return name === '' ? '' : this.#options.namePrefix + name
+    return nameInPostgres(this.#options.namePrefix, name)
   }
 
   #identityOf(runnable: Runnable | undefined): Identity {

@@ -10,7 +10,7 @@
  */
 import type { Callers } from '../../access/callers.js'
 import type { Dialect } from '../../dialect/open-dialect.js'
-import type { Plan, PlanContext } from '../../dialect/plan.js'
+import type { KalamPlan, Plan, PlanContext } from '../../dialect/plan.js'
 import type { Session } from '../../engine/engine.js'
 import { dataRows, firstError } from '../../engine/backend-messages.js'
 import { MessageWriter } from '../../engine/frontend-messages.js'
@@ -20,12 +20,17 @@ import { listsLiveQueries, writeLiveQueries } from '../live-query-list.js'
 import type { StatementLog } from '../statement-log.js'
 import { sqlPlanOf, type RunnerRooms } from '../statement-runner.js'
 import type { WireSession, WireSessionOptions } from '../wire-session.js'
+import { asideMessages } from './aside.js'
 import { clientTag, readQuery } from './client-messages.js'
 import { ExtendedQuery } from './extended-query.js'
+import { isKalam, runKalam } from './kalam-steps.js'
+import type { NotificationHub } from './notification-hub.js'
+import { nameInPostgres } from './own-names.js'
 import { Pipeline } from './pipeline.js'
-import { emptyQuery, type TransactionStatus } from './server-messages.js'
+import { commandComplete, emptyQuery, type TransactionStatus } from './server-messages.js'
 import { SessionComposer } from './session-composer.js'
 import { refuseStartup, SessionSettings } from './session-settings.js'
+import { SessionEffects } from './session-effects.js'
 import { StatementSteps } from './statement-steps.js'
 
 export interface WireRooms {
@@ -33,6 +38,7 @@ export interface WireRooms {
   readonly dialect: Dialect
   readonly callers: Callers
   readonly log: StatementLog
+  readonly hub: NotificationHub
   readonly settings: {
     readonly statementTimeoutMs: number
     readonly leaseWaitMs: number
@@ -57,6 +63,11 @@ export async function openWireSession(
   }
 }
 
+function insideTransaction(): DbError {
+  const message = 'statements about users and keys cannot run inside a transaction'
+  return new DbError('QUERY_REJECTED', message, { sqlState: '25001' })
+}
+
 let lastSession = 0
 
 class LocalWireSession implements WireSession {
@@ -67,6 +78,7 @@ class LocalWireSession implements WireSession {
   readonly #settings: SessionSettings
   readonly #pipeline: Pipeline
   readonly #composer: SessionComposer
+  readonly #effects: SessionEffects
   readonly #steps: StatementSteps
   readonly #extended: ExtendedQuery
   #parameters: ReadonlyMap<string, string> = new Map()
@@ -79,6 +91,7 @@ class LocalWireSession implements WireSession {
   ) {
     const { role, readOnly, identity } = caller
     const namePrefix = `kalam_w${++lastSession}_`
+    const ofSession = { nameInPostgres: (name: string) => nameInPostgres(namePrefix, name) }
     this.#rooms = rooms
     this.#caller = caller
     this.#context = { role, readOnly, door: 'postgres' }
@@ -91,20 +104,27 @@ class LocalWireSession implements WireSession {
       session: this.#session,
       limits: () => this.#limits(),
       onSchemaChange: () => this.#composer.schemaChanged(),
-      onReady: (status) => this.#ready(status),
+      onReady: (status, hasFailed) => this.#ready(status, hasFailed),
+      beforeReady: () => this.#effects.takeNotified(),
+    })
+    this.#effects = new SessionEffects({
+      ...{ namePrefix, identity, client, hub: rooms.hub, pipeline: this.#pipeline },
+      forgetStatements: (name) => this.#extended.forget(name),
     })
     this.#composer = new SessionComposer({
-      ...{ caller, rooms: rooms.rooms, callers: rooms.callers },
+      ...{ caller, ofSession, rooms: rooms.rooms, callers: rooms.callers },
       ...{ pipeline: this.#pipeline, settings: this.#settings },
     })
     this.#steps = new StatementSteps({
-      ...{ namePrefix, log: rooms.log },
+      ...{ namePrefix, log: rooms.log, effects: this.#effects },
       ...{ pipeline: this.#pipeline, composer: this.#composer },
     })
     this.#extended = new ExtendedQuery({
       ...{ namePrefix, identity, steps: this.#steps },
       ...{ pipeline: this.#pipeline, composer: this.#composer },
       plan: (text) => this.#plan(text),
+      runKalam: (plan, formats) => this.#runKalam(plan, formats),
+      beforeRun: (plan) => this.#beforeRun(plan),
     })
   }
 
@@ -128,10 +148,12 @@ class LocalWireSession implements WireSession {
   }
 
   async run(messages: readonly Uint8Array[]): Promise<void> {
+    this.#effects.begin()
     for (const message of messages) {
       const done = this.#take(message)
       if (done !== undefined) await done
     }
+    if (!this.#pipeline.isEngaged) this.#effects.rest()
   }
 
   cancel(): void {
@@ -139,6 +161,7 @@ class LocalWireSession implements WireSession {
   }
 
   close(): Promise<void> {
+    this.#effects.close()
     this.#closing ??= this.#session.close()
     return this.#closing
   }
@@ -188,13 +211,38 @@ class LocalWireSession implements WireSession {
   }
 
   async #runPlan(plan: Plan): Promise<void> {
-    if (plan.kind !== 'sql' && plan.kind !== 'execute-as')
-      throw new DbError('STATEMENT_REFUSED', 'not yet')
-    const sql = sqlPlanOf(plan)
-    if (sql !== undefined && listsLiveQueries(sql))
-      await writeLiveQueries(this.#composer.runner, this.#rooms.rooms.live.list())
+    if (isKalam(plan)) {
+      await this.#runKalam(plan, undefined)
+      return
+    }
+    const before = this.#beforeRun(plan)
+    if (before !== undefined) await before
     const composing = this.#composer.compose(plan)
     this.#steps.runWhole(composing instanceof Promise ? await composing : composing)
+  }
+
+  /** What is live is known to the server alone: it writes the list before a statement reads it. */
+  #beforeRun(plan: Plan): undefined | Promise<void> {
+    const sql = sqlPlanOf(plan)
+    if (sql === undefined || !listsLiveQueries(sql)) return undefined
+    return writeLiveQueries(this.#composer.runner, this.#rooms.rooms.live.list())
+  }
+
+  /** Between transactions, as over HTTP. Without formats, of a Query: its columns are told too. */
+  async #runKalam(plan: KalamPlan, formats: Uint8Array | undefined): Promise<void> {
+    const pipeline = this.#pipeline
+    if (pipeline.status !== 'I' || pipeline.hasExecutes) throw insideTransaction()
+    await pipeline.flush()
+    if (pipeline.passesOver) return
+    await pipeline.sync({ hidden: true })
+    const { command, text, values } = await runKalam(this.#rooms.rooms, plan, this.#caller)
+    if (text === '') return pipeline.say(commandComplete(command))
+    const { identity } = this.#caller
+    const { prepare, describe, execute } = asideMessages(text, values, formats)
+    const hidden = { hides: 'everything' } as const
+    for (const message of prepare) pipeline.add(identity, message, hidden)
+    if (formats === undefined) pipeline.add(identity, describe, { hides: 'nothing' })
+    pipeline.add(identity, execute, { hides: 'nothing', executes: true, tagFor: () => command })
   }
 
   async #refuseFunctionCall(): Promise<void> {
@@ -216,8 +264,9 @@ class LocalWireSession implements WireSession {
     return this.#rooms.dialect.planStatements(text, this.#context)
   }
 
-  #ready(status: TransactionStatus): void {
+  #ready(status: TransactionStatus, hasFailed: boolean): void {
     const isIdle = status === 'I'
+    if (isIdle) this.#effects.ended(!hasFailed)
     this.#composer.ready(isIdle)
     this.#extended.ready(isIdle)
   }

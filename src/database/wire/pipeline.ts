@@ -30,7 +30,9 @@ export interface PipelineOptions {
   /** DDL was done, by a function perhaps. */
   readonly onSchemaChange: () => void
   /** ReadyForQuery came: nothing is pending. */
-  readonly onReady: (status: TransactionStatus) => void
+  readonly onReady: (status: TransactionStatus, hasFailed: boolean) => void
+  /** What else is to be said before ReadyForQuery outside of transactions. */
+  readonly beforeReady: () => readonly Uint8Array[]
 }
 
 interface Part {
@@ -55,6 +57,7 @@ export class Pipeline {
   #isRefused = false
   /** Said before anything else. */
   readonly #unsaid: Uint8Array[] = []
+  #hasExecutes = false
   #tookMs = 0
 
   constructor(options: PipelineOptions) {
@@ -76,6 +79,11 @@ export class Pipeline {
     return this.#isOpen || this.#parts.length > 0
   }
 
+  /** A statement was executed, or waits to be, that no Sync has ended yet. */
+  get hasExecutes(): boolean {
+    return this.#hasExecutes
+  }
+
   /** Something failed, or is going to: all is passed over until Sync. */
   get passesOver(): boolean {
     return this.#passesOver || this.#isRefused
@@ -87,6 +95,7 @@ export class Pipeline {
   }
 
   add(identity: Identity, message: Uint8Array, step: Step): void {
+    this.#hasExecutes ||= step.executes === true
     const last = this.#parts.at(-1)
     if (last !== undefined && isSame(last.identity, identity)) {
       last.messages.push(message)
@@ -134,11 +143,17 @@ export class Pipeline {
     }
     if (!isReady && (this.#isOpen || this.#isUnsure))
       isReady = (await this.#runSync(hidden))?.status !== undefined
-    if (!isReady && !hidden) await this.#send([readyForQuery(this.#status)])
+    const hasFailed = this.#passesOver
     this.#passesOver = false
     this.#isRefused = false
     this.#isOpen = false
-    this.#options.onReady(this.#status)
+    this.#hasExecutes = false
+    if (!isReady) this.#options.onReady(this.#status, hasFailed)
+    if (!isReady && !hidden) await this.#send([...this.#heard(), readyForQuery(this.#status)])
+  }
+
+  #heard(): readonly Uint8Array[] {
+    return this.#status === 'I' ? this.#options.beforeReady() : []
   }
 
   /** Runs messages of our own as the system or the caller, after all that is pending. */
@@ -164,17 +179,24 @@ export class Pipeline {
   async #run(part: Part, end: 'flush' | 'sync' | 'hidden-sync'): Promise<ReplyRead | undefined> {
     const reply = await this.#runUnit(part, end === 'flush' ? flushMessage : syncMessage)
     if (reply === undefined) return undefined
-    const read = readReply(reply, part.steps, { hidesReady: end === 'hidden-sync' })
+    const read = readReply(reply, part.steps, {
+      hidesReady: end === 'hidden-sync',
+      schemaChanged: this.#options.onSchemaChange,
+      beforeReady: (status, hasFailed) => this.#becomeReady(status, hasFailed),
+    })
     if (end === 'flush') this.#isOpen = true
     if (read.hasFailed) this.#passesOver = true
-    if (read.changedSchema) this.#options.onSchemaChange()
-    if (read.status !== undefined) {
-      this.#status = read.status
-      this.#isOpen = false
-      this.#isUnsure = false
-    }
     if (read.pieces.length > 0) await this.#send(read.pieces)
     return read
+  }
+
+  /** ReadyForQuery came; what is to be said before it. */
+  #becomeReady(status: TransactionStatus, hasFailed: boolean): readonly Uint8Array[] {
+    this.#status = status
+    this.#isOpen = false
+    this.#isUnsure = false
+    this.#options.onReady(status, hasFailed || this.#passesOver)
+    return this.#heard()
   }
 
   async #runUnit(part: Part, end: Uint8Array): Promise<Reply | undefined> {

@@ -43,8 +43,15 @@ export interface ReplyRead {
   /** Of ReadyForQuery; undefined if the unit ended in Flush. */
   readonly status: TransactionStatus | undefined
   readonly hasFailed: boolean
-  /** DDL was done, by a function perhaps. */
-  readonly changedSchema: boolean
+}
+
+export interface ReadOptions {
+  /** The client asked for no ReadyForQuery. */
+  readonly hidesReady: boolean
+  /** Called when DDL was done, by a function perhaps. */
+  readonly schemaChanged: () => void
+  /** Called at ReadyForQuery; what else is to be said before it. */
+  readonly beforeReady: (status: TransactionStatus, hasFailed: boolean) => readonly Uint8Array[]
 }
 
 const headerBytes = 5
@@ -52,7 +59,7 @@ const headerBytes = 5
 export function readReply(
   reply: Uint8Array,
   steps: readonly Step[],
-  { hidesReady }: { readonly hidesReady: boolean },
+  { hidesReady, beforeReady, schemaChanged }: ReadOptions,
 ): ReplyRead {
   const pieces: Uint8Array[] = []
   let keptFrom = 0
@@ -64,7 +71,6 @@ export function readReply(
   let next = 0
   let status: TransactionStatus | undefined
   let hasFailed = false
-  let changedSchema = false
   for (let at = 0; at < reply.length;) {
     const tag = reply[at] ?? 0
     const end = at + 1 + lengthAt(reply, at + 1)
@@ -103,7 +109,7 @@ export function readReply(
       }
       case serverTag.notice: {
         const state = stateOf(reply, at + headerBytes, end)
-        if (state === changedSchemaState) changedSchema = true
+        if (state === changedSchemaState) schemaChanged()
         if (isOurs(state, reply.subarray(at + headerBytes, end))) replace(at, end)
         else if (step?.inClientsWords !== undefined)
           replace(at, end, step.inClientsWords(reply.subarray(at, end)))
@@ -115,6 +121,7 @@ export function readReply(
         break
       case serverTag.readyForQuery:
         status = statusAt(reply, at + headerBytes)
+        for (const message of beforeReady(status, hasFailed)) replace(at, at, message)
         if (hidesReady) replace(at, end)
         break
       default:
@@ -124,7 +131,7 @@ export function readReply(
     at = end
   }
   replace(reply.length, reply.length)
-  return { pieces, status, hasFailed, changedSchema }
+  return { pieces, status, hasFailed }
 }
 
 /** A notice by which the system tells itself something, or that its own functions brought about. */

@@ -3,17 +3,19 @@
  * its own at that moment. Nearly always all of it is known, and nothing is awaited.
  */
 import type { Callers } from '../../access/callers.js'
+import { composeText, type OfSession } from '../../dialect/compose-text.js'
 import type { ExecuteAsPlan, SqlPlan } from '../../dialect/plan.js'
 import type { Rewriting } from '../../dialect/rewrite/rewrite-statement.js'
 import { noTables, type TableShapes } from '../../dialect/table-shape.js'
 import type { Identity } from '../../engine/engine.js'
 import type { QueryRunner } from '../../engine/queries.js'
 import { DbError } from '../../errors.js'
-import { mentionsNone, namedUsers } from '../compose-statement.js'
+import { isOfSession, mentionsNone, namedUsers } from '../compose-statement.js'
 import type { Caller } from '../database.js'
 import { mustSeeEverything, seesEverything } from '../row-security.js'
 import type { RunnerRooms } from '../statement-runner.js'
 import type { Pipeline } from './pipeline.js'
+import { commandOfOurs, nothingText } from './session-effects.js'
 import type { SessionSettings } from './session-settings.js'
 import type { Runnable } from './session-statement.js'
 import { systemRunner } from './system-runner.js'
@@ -24,6 +26,7 @@ export interface SessionComposerOptions {
   readonly caller: Caller
   readonly pipeline: Pipeline
   readonly settings: SessionSettings
+  readonly ofSession: OfSession
 }
 
 export class SessionComposer {
@@ -50,6 +53,7 @@ export class SessionComposer {
     const { plan, identity } = runnable
     if (this.#mayChange || namedUsers(plan).length > 0) return false
     if (plan.role !== this.#options.caller.role) return false
+    if (isOfSession(plan)) return mentionsNone(plan)
     if (this.#identityOf(plan, this.#options.caller.identity) !== identity) return false
     if (mentionsNone(plan)) return true
     const tables = this.#knownTables()
@@ -90,6 +94,8 @@ export class SessionComposer {
   }
 
   #composeSql(plan: SqlPlan, caller: Identity): Runnable | Promise<Runnable> {
+    const command = plan.session && commandOfOurs(plan.session)
+    if (command !== undefined) return this.#runnable(plan, caller, doingNothing(plan, command))
     if (!this.#mayChange) {
       const tables = mentionsNone(plan) ? noTables : this.#knownTables()
       if (tables !== undefined) return this.#runnable(plan, caller, this.#rewrite(plan, tables))
@@ -105,13 +111,16 @@ export class SessionComposer {
 
   #runnable(plan: SqlPlan, caller: Identity, rewriting: Rewriting): Runnable {
     const { composed, command, refusal } = rewriting
-    return { plan, identity: this.#identityOf(plan, caller), composed, command, refusal }
+    const identity = this.#identityOf(plan, caller)
+    return { plan, identity, composed, command, refusal, effect: plan.session }
   }
 
   #rewrite(plan: SqlPlan, tables: TableShapes): Rewriting {
-    const { composer } = this.#options.rooms
-    if (mentionsNone(plan)) return composer.composePlain(plan)
-    return composer.compose(plan, { tables, searchPath: this.#options.settings.searchPath })
+    const { rooms, settings, ofSession } = this.#options
+    const names = { tables, searchPath: settings.searchPath }
+    if (isOfSession(plan)) return rooms.composer.composeForSession(plan, names, ofSession)
+    if (mentionsNone(plan)) return rooms.composer.composePlain(plan)
+    return rooms.composer.compose(plan, names)
   }
 
   async #composeAs(plan: ExecuteAsPlan): Promise<Runnable> {
@@ -169,4 +178,9 @@ export class SessionComposer {
     await this.#options.pipeline.flush()
     this.#mayChange = false
   }
+}
+
+/** In place of a statement whose effect is the session's own. */
+function doingNothing({ place }: SqlPlan, command: string): Rewriting {
+  return { composed: composeText({ text: nothingText, place, splices: [] }, String), command }
 }

@@ -6,11 +6,13 @@ import { inClientsWords } from './client-words.js'
 import type { Pipeline } from './pipeline.js'
 import type { Step } from './read-reply.js'
 import type { SessionComposer } from './session-composer.js'
+import type { SessionEffects } from './session-effects.js'
 import type { Runnable } from './session-statement.js'
 
 export interface StepRooms {
   readonly pipeline: Pipeline
   readonly composer: SessionComposer
+  readonly effects: SessionEffects
   readonly log: StatementLog
   /** What the session puts before the names of its statements and portals. */
   readonly namePrefix: string
@@ -35,6 +37,7 @@ export class StatementSteps {
   runWhole(runnable: Runnable): void {
     const { pipeline } = this.#rooms
     const { identity } = runnable
+    this.#prepareEffect(runnable)
     const words = this.words(runnable)
     const hidden = { hides: 'everything', inClientsWords: words } as const
     const parse = clientMessage(clientTag.parse, '', runnable.composed.text, noTypes)
@@ -43,17 +46,26 @@ export class StatementSteps {
     const { refusal } = runnable
     if (refusal === undefined) {
       pipeline.add(identity, describeUnnamed, { hides: 'no-data', inClientsWords: words })
-      pipeline.add(identity, executeUnnamed, this.execution(runnable))
+      pipeline.add(identity, executeUnnamed, this.#execution(runnable))
     } else {
       pipeline.add(identity, executeUnnamed, hidden)
       pipeline.refuse(refusal)
     }
   }
 
-  /** The step of an Execute. */
-  execution(runnable: Runnable): Step {
-    const { composer, log, pipeline } = this.#rooms
-    const { plan, command, identity } = runnable
+  /** Adds an Execute of the client. */
+  execute(runnable: Runnable, message: Uint8Array): void {
+    this.#prepareEffect(runnable)
+    this.#rooms.pipeline.add(runnable.identity, message, this.#execution(runnable))
+  }
+
+  #prepareEffect({ effect }: Runnable): void {
+    if (effect !== undefined) this.#rooms.effects.before(effect)
+  }
+
+  #execution(runnable: Runnable): Step {
+    const { composer, effects, log, pipeline } = this.#rooms
+    const { plan, command, identity, effect } = runnable
     const logged: ReadyStatement = { kind: 'sql', plan, identity, parameters: [] }
     composer.willRun(plan)
     return {
@@ -65,6 +77,9 @@ export class StatementSteps {
         if (tag === undefined) return
         log.succeeded(logged, command ?? commandOf(tag), pipeline.tookMs)
         composer.hasRun(plan)
+        if (effect !== undefined) effects.after(effect)
+        if (plan.transaction === 'commit' || plan.transaction === 'rollback')
+          effects.ended(tag === 'COMMIT')
       },
       failed: (error) => {
         if (error !== undefined) log.rejected(logged, error, pipeline.tookMs)

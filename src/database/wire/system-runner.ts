@@ -8,18 +8,18 @@ import {
   rowDescription,
 } from '../../engine/backend-messages.js'
 import { systemIdentity, type Reply } from '../../engine/engine.js'
-import { MessageWriter } from '../../engine/frontend-messages.js'
 import type { QueryResult, QueryRunner } from '../../engine/queries.js'
 import type { Column } from '../../engine/statement.js'
+import { asideMessages } from './aside.js'
 import type { Pipeline } from './pipeline.js'
 
 /** Runs queries by the pipeline, which says whether they end in Flush or in Sync. */
 export function systemRunner(pipeline: Pick<Pipeline, 'runAside'>): QueryRunner {
   return {
     async query(sql, parameters = []) {
-      const writer = new MessageWriter(sql.length * 3 + 64).parse('', sql).bind('', parameters)
-      const bytes = writer.describePortal().execute().finish()
-      return resultOf(await pipeline.runAside(systemIdentity, [bytes]))
+      const { prepare, describe, execute } = asideMessages(sql, parameters)
+      const messages = [...prepare, describe, execute]
+      return resultOf(await pipeline.runAside(systemIdentity, messages))
     },
   }
 }

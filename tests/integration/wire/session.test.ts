@@ -2,7 +2,7 @@
 import { serialize } from 'pg-protocol'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openTestServer, type TestServer } from '../../support/server.js'
-import { inShort, openWire, statement, type Said } from '../../support/wire-client.js'
+import { inShort, openWire, statement, type Said } from '../../support/wire-session.js'
 
 let server: TestServer
 let alice: string
@@ -247,6 +247,95 @@ describe('the extended protocol', () => {
     await server.sql('ALTER TABLE app.shelf ADD COLUMN name text')
     expect(await run(2)).toEqual(['bindComplete', 'INSERT 0 1', 'ready I'])
     await server.sql('DROP TABLE app.shelf')
+  })
+})
+
+describe('names', () => {
+  test('of prepared statements and cursors are a session’s own', async () => {
+    await using one = await openWire(server)
+    await using other = await openWire(server)
+    const long = 'n'.repeat(60)
+    for (const [wire, value] of [
+      [one, 'one'],
+      [other, 'other'],
+    ] as const) {
+      await wire.query(`PREPARE s (int) AS SELECT '${value}' || $1; PREPARE ${long} AS SELECT 1`)
+      await wire.query(`DECLARE c CURSOR WITH HOLD FOR SELECT '${value} held'`)
+    }
+    expect(inShort(await one.query('EXECUTE s (1)'))).toContain('row one1')
+    expect(inShort(await other.query('EXPLAIN (COSTS off) EXECUTE s (2)'))).toContain('EXPLAIN')
+    const bound = await other.run(
+      serialize.bind({ statement: 's', values: ['3'] }),
+      serialize.execute(),
+      serialize.sync(),
+    )
+    expect(inShort(bound)).toContain('row other3')
+    expect(inShort(await one.query('FETCH NEXT FROM c'))).toContain('row one held')
+    expect(inShort(await other.query('FETCH c'))).toContain('row other held')
+    expect(errorOf(await one.query('EXECUTE t'))).toMatchObject({
+      code: '26000',
+      message: 'prepared statement "t" does not exist',
+    })
+    expect(inShort(await one.query('DEALLOCATE ALL; CLOSE ALL'))).toEqual([
+      'DEALLOCATE ALL',
+      'CLOSE CURSOR ALL',
+      'ready I',
+    ])
+    expect(errorOf(await one.query('EXECUTE s (1)'))).toMatchObject({ code: '26000' })
+    expect(errorOf(await one.query('FETCH c'))).toMatchObject({ code: '34000' })
+    expect(inShort(await other.query(`EXECUTE s (4); EXECUTE ${long}`))).toContain('row other4')
+    expect(inShort(await other.query('DISCARD ALL'))).toEqual(['DISCARD ALL', 'ready I'])
+    expect(errorOf(await other.query(`EXECUTE ${long}`))).toMatchObject({ code: '26000' })
+  })
+
+  test('of a cursor tell the row to change', async () => {
+    await using wire = await openWire(server)
+    const said = await wire.query(`BEGIN; INSERT INTO app.items VALUES (1, 'a'), (2, 'b');
+      DECLARE c CURSOR FOR SELECT * FROM app.items ORDER BY id FOR UPDATE; MOVE 1 FROM c;
+      UPDATE app.items SET name = 'c' WHERE CURRENT OF c RETURNING id; ROLLBACK`)
+    expect(inShort(said)).toContain('row 1|c'.slice(0, 5))
+  })
+})
+
+describe('KalamDB’s statements', () => {
+  test('answer in a Query as PostgreSQL would', async () => {
+    await using wire = await openWire(server)
+    const said = await wire.query("CREATE USER 'bob'")
+    expect(inShort(said)[0]).toBe('columns user_id|name|role|apikey')
+    expect(inShort(said).slice(2)).toEqual(['CREATE USER', 'ready I'])
+    expect(inShort(await wire.query("ALTER USER 'bob' SET ROLE service; SELECT 1"))).toContain(
+      'ALTER USER',
+    )
+    expect(errorOf(await wire.query("SELECT 1; DROP USER 'bob'"))).toMatchObject({ code: '25001' })
+    expect(inShort(await wire.query("DROP USER 'bob'"))).toContain('DROP USER')
+    expect(errorOf(await wire.query("DROP USER 'bob'"))).toMatchObject({ code: '42704' })
+  })
+
+  test('are described before they run, and answer in the formats asked for', async () => {
+    await using wire = await openWire(server)
+    const parse = serialize.parse({ name: 'k', text: "CREATE APIKEY FOR 'alice' READ ONLY" })
+    const described = await wire.run(
+      parse,
+      serialize.describe({ type: 'S', name: 'k' }),
+      serialize.sync(),
+    )
+    const columns = 'columns id|user_id|name|apikey|read_only|expires_at'
+    expect(inShort(described)).toEqual([
+      'parseComplete',
+      'parameterDescription',
+      columns,
+      'ready I',
+    ])
+    const ran = await wire.run(
+      serialize.bind({ statement: 'k', binary: true }),
+      serialize.execute(),
+      serialize.sync(),
+    )
+    expect(inShort(ran)[0]).toBe('bindComplete')
+    expect(inShort(ran)[1]).toMatch(/^row .*\|alice\|kal_.*\|\u0001\|$/)
+    expect(inShort(ran).slice(2)).toEqual(['CREATE APIKEY', 'ready I'])
+    const shown = await wire.run(...statement('SHOW NAMESPACES'))
+    expect(inShort(shown)).toContain('SELECT 2')
   })
 })
 

@@ -264,20 +264,27 @@ describe('who may run what', () => {
 })
 
 describe('the Postgres wire has what HTTP has not', () => {
-  test.each(['prepare p as select 1', 'execute p', 'listen x', 'unlisten *', 'copy t from stdin'])(
-    '%s',
-    (sql) => {
-      expect(outcomeOf(sql, { role: 'user' })).toBe(no)
-      expect(outcomeOf(sql, { role: 'user', door: 'postgres' })).toBe(ok)
-    },
-  )
+  test.each([
+    ...['prepare p as select 1', 'execute p', 'deallocate all', 'close all', 'discard all'],
+    ...['listen x', 'unlisten *', 'copy t from stdin', 'set role none', 'reset role'],
+    ...['set session authorization default', 'set datestyle = german', 'set bytea_output = escape'],
+    "set client_encoding = 'SQL_ASCII'",
+  ])('%s', (sql) => {
+    expect(outcomeOf(sql, { role: 'user' })).toBe(no)
+    expect(outcomeOf(sql, { role: 'user', door: 'postgres' })).toBe(ok)
+  })
 
-  test.each(['prepare kalam1 as select 1', 'execute kalam1', 'deallocate all', 'listen kalam_x'])(
-    '%s is refused there too',
-    (sql) => {
-      expect(outcomeOf(sql, { door: 'postgres' })).toBe(no)
-    },
-  )
+  test.each([
+    ...['prepare kalam1 as select 1', 'execute kalam1', 'deallocate kalam1', 'listen kalam_x'],
+    ...[
+      'set role kalam_admin',
+      "set session authorization 'postgres'",
+      "set client_encoding = 'LATIN1'",
+    ],
+    'unlisten kalam_x',
+  ])('%s is refused there too', (sql) => {
+    expect(outcomeOf(sql, { door: 'postgres' })).toBe(no)
+  })
 
   test('a request with room for its data may copy, and has nothing else of the wire', () => {
     const context = { role: 'user', copies: true } as const

@@ -1,0 +1,202 @@
+/**
+ * What statements do to their session beyond what PostgreSQL does for it, because one backend serves
+ * all sessions: DISCARD ALL and its like end only what is this session's, LISTEN holds for it alone.
+ */
+import type { SessionEffect } from '../../dialect/plan.js'
+import { systemIdentity, type Identity, type Notification } from '../../engine/engine.js'
+import { DbError } from '../../errors.js'
+import { asideMessages } from './aside.js'
+import { clientMessage, clientTag, target } from './client-messages.js'
+import { nameInPostgres } from './own-names.js'
+import type { NotificationHub, NotificationListener } from './notification-hub.js'
+import type { Pipeline } from './pipeline.js'
+import { serverMessage, serverTag } from './server-messages.js'
+
+export interface SessionEffectsOptions {
+  readonly pipeline: Pipeline
+  readonly hub: NotificationHub
+  readonly identity: Identity
+  readonly namePrefix: string
+  readonly client: { readonly send: (messages: Uint8Array) => void | Promise<void> }
+  /** Forgets a statement that the client prepared by Parse, or all of them; their names. */
+  readonly forgetStatements: (name: string | undefined) => readonly string[]
+}
+
+const hidden = { hides: 'everything' } as const
+
+/** Of a statement that does nothing, in a failed transaction fails, and needs no right. */
+export const nothingText = 'UNLISTEN kalam_nothing'
+
+/** The command of a statement whose effect is all ours; undefined where PostgreSQL has its part. */
+export function commandOfOurs(effect: SessionEffect): string | undefined {
+  switch (effect.kind) {
+    case 'none':
+      return effect.command
+    case 'unlisten':
+    case 'unlisten-all':
+      return 'UNLISTEN'
+    case 'deallocate-all':
+      return 'DEALLOCATE ALL'
+    case 'close-all':
+      return 'CLOSE CURSOR ALL'
+    case 'discard':
+      return effect.what === 'all' ? 'DISCARD ALL' : undefined
+    case 'listen':
+    case 'prepare':
+    case 'deallocate':
+    case 'declare':
+    case 'close':
+      return undefined
+  }
+}
+
+type Listening = (channels: Set<string>) => void
+
+export class SessionEffects {
+  readonly #options: SessionEffectsOptions
+  /** Prepared by SQL. */
+  readonly #statements = new Set<string>()
+  /** Declared by SQL; true for those that outlive their transaction. */
+  readonly #cursors = new Map<string, boolean>()
+  readonly #channels = new Set<string>()
+  /** What LISTEN and UNLISTEN are to do when their transaction commits. */
+  #listening: Listening[] = []
+  /** Of LISTENs that are not committed yet: their transaction may notify them too. */
+  readonly #hoped = new Set<string>()
+  /** Notified while the session was busy. */
+  #notified: { readonly channel: string; readonly message: Uint8Array }[] = []
+  #isBusy = false
+  readonly #listener: NotificationListener = (notification) => this.#hear(notification)
+
+  constructor(options: SessionEffectsOptions) {
+    this.#options = options
+  }
+
+  /** Adds what is to happen before the statement itself. Errors: QUERY_REJECTED in a transaction. */
+  before(effect: SessionEffect): void {
+    if (effect.kind === 'deallocate-all') this.#closeStatements()
+    else if (effect.kind === 'close-all') this.#closeCursors()
+    else if (effect.kind === 'listen') this.#hope(effect.channel)
+    else if (effect.kind === 'discard' && effect.what === 'all') this.#discardAll()
+  }
+
+  /** The statement has run. */
+  after(effect: SessionEffect): void {
+    switch (effect.kind) {
+      case 'prepare':
+        this.#statements.add(effect.name)
+        break
+      case 'deallocate':
+        this.#statements.delete(effect.name)
+        this.#options.forgetStatements(effect.name)
+        break
+      case 'declare':
+        this.#cursors.set(effect.name, effect.isHeld)
+        break
+      case 'close':
+        this.#cursors.delete(effect.name)
+        break
+      case 'listen':
+        this.#listening.push((channels) => channels.add(effect.channel))
+        break
+      case 'unlisten':
+        this.#listening.push((channels) => channels.delete(effect.channel))
+        break
+      case 'unlisten-all':
+        this.#listening.push((channels) => channels.clear())
+        break
+      case 'discard':
+        if (effect.what === 'all') this.#listening.push((channels) => channels.clear())
+        break
+      case 'none':
+      case 'deallocate-all':
+      case 'close-all':
+        break
+    }
+  }
+
+  /** A transaction ended with COMMIT or ROLLBACK. */
+  ended(isCommit: boolean): void {
+    const listening = this.#listening.splice(0)
+    if (this.#hoped.size === 0 && listening.length === 0) return
+    const before = [...this.#channels, ...this.#hoped]
+    this.#hoped.clear()
+    if (isCommit) for (const apply of listening) apply(this.#channels)
+    for (const channel of before)
+      if (!this.#channels.has(channel)) this.#options.hub.unlisten(channel, this.#listener)
+    this.#notified = this.#notified.filter(({ channel }) => this.#channels.has(channel))
+  }
+
+  /** The session works from now on; what is notified waits for its end. */
+  begin(): void {
+    this.#isBusy = true
+  }
+
+  /** What was notified meanwhile, for the client to hear before ReadyForQuery. */
+  takeNotified(): readonly Uint8Array[] {
+    return this.#notified.splice(0).map(({ message }) => message)
+  }
+
+  /** The session waits for its client, outside a transaction. */
+  rest(): void {
+    this.#isBusy = false
+    for (const [name, isHeld] of this.#cursors) if (!isHeld) this.#cursors.delete(name)
+  }
+
+  close(): void {
+    this.ended(false)
+    for (const channel of this.#channels) this.#options.hub.unlisten(channel, this.#listener)
+    this.#channels.clear()
+  }
+
+  #hope(channel: string): void {
+    this.#hoped.add(channel)
+    this.#options.hub.listen(channel, this.#listener)
+  }
+
+  #hear({ processId, channel, payload }: Notification): void {
+    const id = Buffer.alloc(4)
+    id.writeInt32BE(processId)
+    const names = Buffer.from(`${channel}\0${payload}\0`)
+    const message = serverMessage(serverTag.notification, Buffer.concat([id, names]))
+    if (this.#isBusy) this.#notified.push({ channel, message })
+    // A client that is gone is its door's to see.
+    else void Promise.resolve(this.#options.client.send(message)).catch(() => undefined)
+  }
+
+  #closeStatements(): void {
+    const names = [...this.#statements, ...this.#options.forgetStatements(undefined)]
+    this.#statements.clear()
+    for (const name of names) this.#close(target.statement, name)
+  }
+
+  #closeCursors(): void {
+    for (const name of this.#cursors.keys()) this.#close(target.portal, name)
+    this.#cursors.clear()
+  }
+
+  #close(what: number, name: string): void {
+    const { pipeline, identity, namePrefix } = this.#options
+    const named = nameInPostgres(namePrefix, name)
+    pipeline.add(identity, clientMessage(clientTag.close, what, named), hidden)
+  }
+
+  #discardAll(): void {
+    const { pipeline, identity } = this.#options
+    if (pipeline.isEngaged || pipeline.hasExecutes)
+      throw new DbError('QUERY_REJECTED', 'DISCARD ALL cannot run inside a transaction block', {
+        sqlState: '25001',
+      })
+    this.#closeCursors()
+    this.#closeStatements()
+    for (const text of ['RESET ALL', 'DISCARD TEMP', 'DISCARD SEQUENCES'])
+      this.#runHidden(text, identity)
+    this.#runHidden('SELECT pg_catalog.pg_advisory_unlock_all()', systemIdentity)
+  }
+
+  #runHidden(text: string, identity: Identity): void {
+    const { prepare, execute } = asideMessages(text)
+    for (const message of [...prepare, execute])
+      this.#options.pipeline.add(identity, message, hidden)
+  }
+}
