@@ -121,7 +121,7 @@ function residentBytesOf({ pid }: ChildProcess): number {
 }
 
 /** Linux only, as above: user and system time, in ticks of 10 ms. */
-function processorMsOf({ pid }: ChildProcess): number {
+export function processorMsOf({ pid }: ChildProcess): number {
   if (process.platform !== 'linux' || pid === undefined) return NaN
   const status = readFileSync(`/proc/${pid}/stat`, 'utf8')
   const fields = status.slice(status.lastIndexOf(') ') + 2).split(' ')

@@ -10,6 +10,7 @@ import {
   endWithBench,
   freePort,
   pollEveryMs,
+  processorMsOf,
   startDeadlineMs,
   startKalam,
 } from '../load/kalam-server.js'
@@ -20,6 +21,8 @@ import { createTables, type Address } from './pgbench.js'
 export interface Contestant {
   readonly name: string
   readonly address: Address
+  /** Processor time that the server has used; NaN where it is many processes. */
+  processorMs(): number
   close(): Promise<void>
 }
 
@@ -52,7 +55,7 @@ export function contestants(
   return all
 }
 
-type Started = Pick<Contestant, 'address' | 'close'>
+type Started = Omit<Contestant, 'name'>
 
 async function openWithTables(
   name: string,
@@ -81,7 +84,7 @@ async function startWire(profileFolder: string | undefined): Promise<Started> {
     },
   })
   const address = { port, user: 'root', password: server.adminKey, database: 'kalamdb' }
-  return { address, close: () => server.close() }
+  return { address, processorMs: () => server.processorMs(), close: () => server.close() }
 }
 
 /** PGlite's own socket server. In memory or in files, it syncs nothing. */
@@ -95,6 +98,7 @@ async function startSocket(script: string, kind: 'memory' | 'files'): Promise<St
   await takesConnections(port, server)
   return {
     address: { port, user: 'postgres', password: 'postgres', database: 'postgres' },
+    processorMs: () => processorMsOf(server),
     close: async () => {
       // It may be stuck.
       server.kill('SIGKILL')
@@ -114,7 +118,11 @@ async function startNative(): Promise<Started> {
     },
   })
   const { user, database } = server
-  return { address: { port, user, database, password: '' }, close: () => server.close() }
+  return {
+    address: { port, user, database, password: '' },
+    processorMs: () => NaN,
+    close: () => server.close(),
+  }
 }
 
 async function takesConnections(port: number, server: ChildProcess): Promise<void> {

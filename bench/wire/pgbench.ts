@@ -20,9 +20,9 @@ export interface Load {
   readonly connections: number
 }
 
-/** Transactions a second, or why pgbench gave up. */
+/** How fast and how many transactions, or why pgbench gave up. */
 export type Run =
-  | { readonly kind: 'ran'; readonly tps: number }
+  | { readonly kind: 'ran'; readonly tps: number; readonly transactions: number }
   | { readonly kind: 'failed'; readonly reason: string }
 
 /** Undefined when there is none on this machine. */
@@ -54,8 +54,9 @@ export async function runPgbench(
   const deadlineMs = seconds * 1_000 + overrunMs
   const { code, said } = await call({ pgbench, address, flags, deadlineMs })
   const tps = Number(/^tps = ([\d.]+)/m.exec(said)?.[1] ?? NaN)
+  const transactions = Number(/actually processed: (\d+)/.exec(said)?.[1] ?? NaN)
   const error = errorIn(said)
-  if (code === 0 && error === undefined && tps > 0) return { kind: 'ran', tps }
+  if (code === 0 && error === undefined && tps > 0) return { kind: 'ran', tps, transactions }
   return { kind: 'failed', reason: error ?? (code === undefined ? 'hangs' : `exit code ${code}`) }
 }
 

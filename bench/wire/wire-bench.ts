@@ -28,7 +28,8 @@ export const wireBench: Bench = {
   name: 'wire',
   question:
     'How fast is the Postgres wire, beside PGlite’s own socket server and a native PostgreSQL? ' +
-    'ratio: KalamDB’s transactions a second over those of the line.',
+    'ratio: KalamDB’s transactions a second over those of the line; of processor time the line’s over ' +
+    'KalamDB’s.',
   run: runWireBench,
 }
 
@@ -70,7 +71,7 @@ async function runWireBench(options: BenchOptions): Promise<BenchReport> {
     name: wireBench.name,
     machine: describeMachine(),
     versions: versions(),
-    results: lines.map((line) => measurementOf(line, lines)),
+    results: lines.flatMap((line) => measurementsOf(line, lines)),
     budgets: budgetsOf(lines),
   }
 }
@@ -80,6 +81,8 @@ interface Line {
   readonly name: string
   /** Transactions a second, one a round. */
   readonly samples: number[]
+  /** Of the server for one transaction, in µs, one a round. */
+  readonly processorUs: number[]
   /** Why there are no more samples. */
   failed: string | undefined
 }
@@ -88,7 +91,13 @@ async function measureAll(pgbench: string, options: BenchOptions): Promise<reado
   const { loads, rounds, seconds } = options.quick ? quickSchedule : fullSchedule
   const stands = await openAll(contestants(pgbench, options))
   const lines = loads.flatMap((load) =>
-    stands.map(({ name }): Line => ({ load, name, samples: [], failed: undefined })),
+    stands.map(({ name }): Line => ({
+      load,
+      name,
+      samples: [],
+      processorUs: [],
+      failed: undefined,
+    })),
   )
   try {
     for (let round = 1; round <= rounds; round += 1)
@@ -124,9 +133,14 @@ async function takeTurn(
   stand: Stand,
   run: (address: Contestant['address']) => ReturnType<typeof runPgbench>,
 ): Promise<void> {
+  const beforeMs = stand.contestant.processorMs()
   const ran = await run(stand.contestant.address)
-  if (ran.kind === 'ran') line.samples.push(ran.tps)
-  else line.failed = ran.reason
+  if (ran.kind === 'failed') line.failed = ran.reason
+  else {
+    line.samples.push(ran.tps)
+    const usedMs = stand.contestant.processorMs() - beforeMs
+    line.processorUs.push((usedMs * 1_000) / ran.transactions)
+  }
   // pglite-socket's prepared statements stay, and their names are taken; what failed may be stuck.
   const isSoiled = stand.name.startsWith(socketName) && line.load.mode === 'prepared'
   if (ran.kind === 'ran' && !isSoiled) return
@@ -140,20 +154,28 @@ function titleOf({ load, name }: Line): string {
   return `${workload}, ${mode}, ${connections} ${plural}, ${name}`
 }
 
-function measurementOf(line: Line, lines: readonly Line[]): Measurement {
+function measurementsOf(line: Line, lines: readonly Line[]): readonly Measurement[] {
   const title = titleOf(line)
   const unit = 'tps'
-  if (line.failed !== undefined)
-    return { case: title, unit, median: NaN, min: NaN, max: NaN, failed: line.failed }
-  const ratio = line.name === kalamName ? undefined : ratioTo(line, lines)
-  return summarise({ case: title, unit, samples: line.samples, ratio })
+  const { samples, failed } = line
+  if (failed !== undefined) return [{ case: title, unit, median: NaN, min: NaN, max: NaN, failed }]
+  const ours = line.name === kalamName ? undefined : ourLine(line, lines)
+  const ratio = ours && ratioOf(ours.samples, samples)
+  const speed = summarise({ case: title, unit, samples, ratio })
+  const { processorUs } = line
+  if (processorUs.some(Number.isNaN)) return [speed]
+  const processor = { case: `${title}: processor`, unit: 'µs', samples: processorUs }
+  return [speed, summarise({ ...processor, ratio: ours && ratioOf(processorUs, ours.processorUs) })]
 }
 
-/** KalamDB over the line, in each round; of these the median. NaN where one of them failed. */
-function ratioTo({ load, samples, failed }: Line, lines: readonly Line[]): number {
-  const ours = lines.find((line) => line.name === kalamName && line.load === load)
-  if (failed !== undefined || ours === undefined || ours.failed !== undefined) return NaN
-  return median(samples.map((theirs, round) => (ours.samples[round] ?? NaN) / theirs))
+/** KalamDB's in the same cell. */
+function ourLine({ load }: Line, lines: readonly Line[]): Line | undefined {
+  return lines.find((line) => line.name === kalamName && line.load === load)
+}
+
+/** In each round; of these the median. NaN where one of them failed. */
+function ratioOf(ones: readonly number[], others: readonly number[]): number {
+  return median(others.map((other, round) => (ones[round] ?? NaN) / other))
 }
 
 /** Ahead of what gives the same engine without safety. */
@@ -162,7 +184,7 @@ function budgetsOf(lines: readonly Line[]): readonly Budget[] {
     .filter(({ name, failed }) => name === socketName && failed === undefined)
     .map((line) => ({
       ...{ name: `over ${titleOf(line)}`, bound: 'at least', limit: 1 },
-      got: ratioTo(line, lines),
+      got: ratioOf(ourLine(line, lines)?.samples ?? [], line.samples),
     }))
 }
 
