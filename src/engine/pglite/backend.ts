@@ -16,6 +16,7 @@ import { DurableFs, type DurableFsOptions } from './durable-fs.js'
 import { keepRandomOpen, type StreamSystem } from './random-stream.js'
 import { replyContents, type BackendNotification } from './reply-contents.js'
 import { noSettings, type SessionSettings } from './session-settings.js'
+import { SessionMemory, type SessionMemoryOptions } from './session-memory.js'
 import { StaticMemory } from './static-memory.js'
 
 /** Emscripten's and PGlite's own functions and addresses; PGlite 0.5.16, `postgresMod.ts`, `pglitec.c`. */
@@ -30,6 +31,8 @@ interface Internals {
   _NewGUCNestLevel(): number
   _AtEOXact_GUC(isCommit: number, nestLevel: number): void
   _IsTransactionState(): number
+  _isTempNamespace(oid: number): number
+  _hash_search(table: number, key: number, action: number, found: number): number
   _IsAbortedTransactionBlockState(): number
   _PostgresMainLoopOnce(): void
   _PostgresMainLongJmp(): void
@@ -55,6 +58,8 @@ const internals = [
   '_NewGUCNestLevel',
   '_AtEOXact_GUC',
   '_IsTransactionState',
+  '_isTempNamespace',
+  '_hash_search',
   '_IsAbortedTransactionBlockState',
   '_PostgresMainLoopOnce',
   '_PostgresMainLongJmp',
@@ -74,6 +79,9 @@ const longJumpStatus = 100
 /** miscadmin.h: the user id holds for this call and SQL may not change it. */
 const securityLocalUserIdChange = 1
 const bootstrapSuperuserOid = systemIdentity.roleOid
+
+/** hsearch.h: HASH_FIND. */
+const hashFind = 0
 
 const syncBytes = 5
 const readyForQueryBytes = 6
@@ -326,6 +334,29 @@ export class Backend {
     } else if (module._IsAbortedTransactionBlockState() === 0) {
       this.#settings.exchangeOne('search_path', resident)
     }
+  }
+
+  /** The search path means other schemas than it did: PostgreSQL is to look them up anew. */
+  forgetPath(): void {
+    this.#set('search_path', 'pg_catalog', guc.userSet)
+    delete this.#applied.searchPath
+    if (this.#resident !== undefined) this.#settings.exchangeOne('search_path', this.#resident)
+  }
+
+  /** PostgreSQL's variables of one session, in which several take turns; see `SessionMemory`. */
+  openSessionMemory(options: Pick<SessionMemoryOptions, 'run' | 'claimed'>): SessionMemory {
+    const module = this.#module
+    const key = module._malloc(4)
+    const memory = new StaticMemory(module)
+    return new SessionMemory({
+      ...options,
+      memory,
+      isTemporarySchema: (oid) => module._isTempNamespace(oid) !== 0,
+      findInHash: (table, word) => {
+        memory.setWord(key, word)
+        return module._hash_search(table, key, hashFind, 0)
+      },
+    })
   }
 
   /** Settings may have been changed by SQL (RESET ALL, a rolled-back transaction): set them anew. */

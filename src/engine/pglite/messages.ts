@@ -84,6 +84,8 @@ export const outcome = {
   skipped: 5,
   /** It was cancelled because its temporary files grew too large. */
   tooMuchDisk: 6,
+  /** It did what it says, but its temporary objects had no place to stay and were dropped. */
+  objectsLost: 7,
 } as const
 export type Outcome = (typeof outcome)[keyof typeof outcome]
 

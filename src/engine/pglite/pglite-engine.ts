@@ -368,6 +368,12 @@ export class PGliteEngine implements Engine {
         return idleTimeout(pending.idleMs)
       case outcome.skipped:
         return undefined
+      case outcome.objectsLost:
+        return new DbError(
+          'OUT_OF_RESOURCES',
+          'no schema could be made for the temporary objects of the session: they were dropped',
+          { hint: 'what the statement did besides is kept' },
+        )
       case outcome.leftOpen:
         return new DbError('QUERY_REJECTED', 'the statement would leave a transaction open')
     }

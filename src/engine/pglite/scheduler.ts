@@ -9,6 +9,7 @@
  * A session owns the engine while its transaction is open or it holds a lease. Deadlines end both:
  * the transaction is rolled back and the session's next unit is told why.
  */
+import { DbError } from '../../errors.js'
 import { lastTag } from '../backend-messages.js'
 import { systemIdentity, type Identity } from '../engine.js'
 import type { Backend, BackendReply, TransactionStatus } from './backend.js'
@@ -26,6 +27,7 @@ import {
   type UnitHead,
 } from './messages.js'
 import { sessionCleaner } from './session-cleaner.js'
+import { OwnObjects, type SessionObjects } from './session-objects.js'
 import { SessionSettings } from './session-settings.js'
 import type { WalSync } from './wal-sync.js'
 
@@ -47,9 +49,8 @@ interface QueuedUnit {
 interface SessionState {
   readonly leaseMs: number
   readonly idleMs: number
-  /** Of a session that lasts. */
-  readonly settings: SessionSettings | undefined
-  readonly namePrefix: string | undefined
+  /** What a session that lasts has in the backend. */
+  readonly own: Own | undefined
   status: TransactionStatus
   held: boolean
   /** It made temporary objects, which a plain transaction is not expected to. */
@@ -57,6 +58,13 @@ interface SessionState {
   /** The caller's search_path was applied; from then on it is the session's own to change. */
   entered: boolean
   expired: Expiry | undefined
+}
+
+interface Own {
+  readonly settings: SessionSettings
+  readonly objects: OwnObjects
+  /** Of its cursors and prepared statements. */
+  readonly namePrefix: string | undefined
 }
 
 interface HeldReply {
@@ -77,6 +85,7 @@ export type Expiry = typeof outcome.leaseExpired | typeof outcome.idleExpired
 
 export interface SchedulerOptions {
   readonly backend: Backend
+  readonly objects: SessionObjects
   readonly control: Control
   readonly walSync: WalSync
   readonly checkpointer: Checkpointer
@@ -219,9 +228,9 @@ export class Scheduler {
     const session = this.#session(head, lasting)
     session.held = true
     this.#own(head.session)
-    this.#options.backend.enter(session.settings)
+    this.#enter(session.own)
     // Sequences' last values are the backend's, and so a stranger's, until they are forgotten.
-    this.#cleaner.forgetSequences()
+    if (session.own === undefined) this.#cleaner.forgetSequences()
     this.#answer(head.serial, outcome.answered)
   }
 
@@ -232,24 +241,25 @@ export class Scheduler {
       if (session.status !== 'I') this.#cleaner.rollBack(session.status)
       this.#disown()
     }
-    if (session?.settings !== undefined) {
+    if (session?.own !== undefined) {
       this.#lasting -= 1
-      this.#endLasting(session)
+      this.#endLasting(session.own)
     } else if (head.action === action.closeAndClean || session?.leftObjects === true) this.#clean()
     else if (session !== undefined) this.#cleaner.resetSettings()
     this.#answer(head.serial, outcome.answered)
   }
 
   /** Takes back what a session that lasts has in the backend. */
-  #endLasting({ namePrefix }: SessionState): void {
-    this.#options.backend.enter(undefined)
+  #endLasting({ objects, namePrefix }: Own): void {
+    this.#enter(undefined)
+    this.#options.objects.end(objects)
     this.#cleaner.clean()
     if (namePrefix !== undefined) this.#cleaner.dropNames(namePrefix)
   }
 
   /** Takes back what a session that ends with its request left, or a unit without one. */
   #clean(): void {
-    this.#options.backend.enter(undefined)
+    this.#enter(undefined)
     this.#cleaner.clean()
     // Not while others may listen: theirs would end too.
     if (this.#lasting === 0) this.#cleaner.unlisten()
@@ -266,17 +276,37 @@ export class Scheduler {
       this.#answer(head.serial, session.expired)
       return
     }
-    const { settings } = session
+    const settings = session.own?.settings
     const settingsBefore = settings?.all
-    this.#options.backend.enter(settings)
+    this.#enter(session.own)
     const reply = this.#refusedSettings(head, settings) ?? this.#runInSession(unit, session)
     session.leftObjects ||= reply.madeTemporaryObject
     session.status = reply.status
+    const keeps = session.own === undefined || this.#keepObjects(session, session.own.objects)
     if (session.status !== 'I' || session.held) this.#own(head.session)
     else this.#disown()
-    const news =
-      settings !== undefined && settings.all !== settingsBefore ? settings.all : undefined
-    this.#answer(head.serial, outcomeOf(reply), reply.bytes, news)
+    const news = settings?.all === settingsBefore ? undefined : settings?.all
+    if (keeps) this.#answer(head.serial, outcomeOf(reply), reply.bytes, news)
+    else this.#answer(head.serial, outcome.objectsLost, noBytes, news)
+  }
+
+  /** What a session works with: its own, or the server's. Outside transactions, if it changes. */
+  #enter(own: Own | undefined): void {
+    this.#options.objects.enter(own?.objects)
+    this.#options.backend.enter(own?.settings)
+  }
+
+  /** False if the temporary objects that were made could not be kept for the session. */
+  #keepObjects(session: SessionState, objects: OwnObjects): boolean {
+    if (!session.leftObjects || session.status !== 'I') return true
+    session.leftObjects = false
+    try {
+      this.#options.objects.expect(objects)
+      return true
+    } catch (cause) {
+      if (cause instanceof DbError) return false
+      throw cause
+    }
   }
 
   #refusedSettings(
@@ -292,18 +322,18 @@ export class Scheduler {
     const { head } = unit
     // The system's own units in a caller's session bring their path and leave the caller's.
     const isSystem = head.roleOid === systemIdentity.roleOid
-    const hasPath = session.entered || session.settings !== undefined
+    const hasPath = session.entered || session.own !== undefined
     session.entered ||= !isSystem
     return this.#runOnBackend(
       unit,
       hasPath && !isSystem ? undefined : head.searchPath,
-      session.settings,
+      session.own?.settings,
     )
   }
 
   #runAlone(unit: QueuedUnit): void {
     const { head } = unit
-    this.#options.backend.enter(undefined)
+    this.#enter(undefined)
     const reply = this.#runOnBackend(unit, head.searchPath)
     if (reply.status !== 'I') this.#cleaner.rollBack(reply.status)
     if (reply.madeTemporaryObject) this.#clean()
@@ -352,8 +382,7 @@ export class Scheduler {
     const session: SessionState = {
       leaseMs: head.leaseMs,
       idleMs: head.idleMs,
-      settings: lasting === undefined ? undefined : new SessionSettings(lasting.settings),
-      namePrefix: lasting?.namePrefix,
+      own: lasting === undefined ? undefined : ownOf(lasting),
       status: 'I',
       held: false,
       leftObjects: false,
@@ -422,8 +451,8 @@ export class Scheduler {
     session.expired = expired
     this.#endTransaction()
     // The next unit is a stranger's, and the session's own end may be long in coming.
-    if (session.settings === undefined) this.#clean()
-    else this.#endLasting(session)
+    if (session.own === undefined) this.#clean()
+    else this.#endLasting(session.own)
     this.#options.onExpired(id, expired)
   }
 
@@ -436,6 +465,10 @@ export class Scheduler {
     }
     this.#disown()
   }
+}
+
+function ownOf({ settings, namePrefix }: LastingHead): Own {
+  return { settings: new SessionSettings(settings), objects: new OwnObjects(), namePrefix }
 }
 
 function identityOf({ roleOid, userId, readOnly }: UnitHead): Identity {

@@ -5,20 +5,27 @@
 export interface ProgramMemory {
   readonly HEAPU8: Uint8Array
   stackSave(): number
-  UTF8ToString(pointer: number): string
+  UTF8ToString(pointer: number, bytesMax?: number): string
 }
 
 const wordBytes = Int32Array.BYTES_PER_ELEMENT
+/** PGlite's stack, which begins where static data ends and grows down to there. */
+const stackBytes = 8 * 1024 * 1024
+
+/** No record that is read is larger. */
+const recordBytesMax = 1024
 
 export class StaticMemory {
   readonly #module: ProgramMemory
-  /** Static data ends where the stack does, which lies above it. */
   readonly #end: number
+  readonly #heapStart: number
   #words: Uint32Array = new Uint32Array(0)
 
   constructor(module: ProgramMemory) {
     this.#module = module
-    this.#end = module.stackSave() & -wordBytes
+    const stackTop = module.stackSave() & -wordBytes
+    this.#end = stackTop - stackBytes
+    this.#heapStart = stackTop
   }
 
   /** The word at an address. */
@@ -38,12 +45,53 @@ export class StaticMemory {
     this.#module.HEAPU8[address] = value
   }
 
-  text(pointer: number): string {
-    return this.#module.UTF8ToString(pointer)
+  /** At most so many bytes of it. */
+  text(pointer: number, bytesMax?: number): string {
+    return this.#module.UTF8ToString(pointer, bytesMax)
   }
 
   isStatic(address: number): boolean {
     return address > 0 && address < this.#end
+  }
+
+  /** Whether an address may be of something that was allocated. */
+  isHeap(address: number): boolean {
+    return (
+      address > this.#heapStart &&
+      address < this.#module.HEAPU8.length - recordBytesMax &&
+      address % wordBytes === 0
+    )
+  }
+
+  /** A copy of all static words. */
+  staticWords(): Uint32Array {
+    return this.#view().slice(0, this.#end / wordBytes)
+  }
+
+  /** All static bytes, as they are now and later. */
+  staticBytes(): Uint8Array {
+    return this.#module.HEAPU8.subarray(0, this.#end)
+  }
+
+  /** Where static bytes with this value are. */
+  *bytesWith(value: number): Generator<number> {
+    const bytes = this.staticBytes()
+    for (let at = bytes.indexOf(value); at >= 0; at = bytes.indexOf(value, at + 1)) yield at
+  }
+
+  /** Where static words are that point to something allocated. */
+  *pointers(): Generator<number> {
+    const end = this.#end
+    for (let at = 0; at < end; at += wordBytes) if (this.isHeap(this.word(at))) yield at
+  }
+
+  /** Heads of PostgreSQL's doubly linked rings (ilist.h) that are not empty. */
+  *ringHeads(): Generator<number> {
+    for (const previousAt of this.pointers()) {
+      const next = this.word(previousAt + wordBytes)
+      const closes = this.word(this.word(previousAt) + wordBytes) === previousAt
+      if (closes && this.isHeap(next) && this.word(next) === previousAt) yield previousAt
+    }
   }
 
   /** Where static words with this value are. */

@@ -18,7 +18,9 @@ import {
   type WorkerOptions,
 } from './messages.js'
 import { createSharedMemory, shareMemoryOfThisRealm, withSharedMemory } from './shared-memory.js'
+import { runAsSystem } from './run-as-system.js'
 import { Scheduler } from './scheduler.js'
+import { SessionObjects } from './session-objects.js'
 import { WalSync } from './wal-sync.js'
 
 const port = parentPort
@@ -61,10 +63,16 @@ async function serve(): Promise<void> {
   })
   const wasmModule = options.wasmModule ?? compilePGlite()
   const backend = await openBackend({ disk, walSync, wasmModule })
-  claimTempSchema(backend)
+  const claimed = claimTempSchema(backend)
+  const memory = backend.openSessionMemory({
+    claimed,
+    // Setting a path is among what is looked for.
+    run: (sql) => void runAsSystem(backend, sql, null),
+  })
   control.memoryBytes = backend.memoryBytes
   const scheduler = new Scheduler({
     backend,
+    objects: new SessionObjects({ backend, memory, claimed }),
     control,
     walSync,
     checkpointer: new Checkpointer({

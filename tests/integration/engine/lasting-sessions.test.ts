@@ -8,6 +8,8 @@ import { openTestEngine, rowsOf, statusOf, unit, type TestEngine } from '../../s
 let opened: TestEngine
 let alice: Identity
 let bob: Identity
+/** May all that ordinary roles may not: functions, sizes. */
+let chief: Identity
 beforeAll(async () => {
   opened = await openTestEngine({
     settings: {
@@ -17,13 +19,18 @@ beforeAll(async () => {
   })
   const { engine } = opened
   await engine.run(
-    unit(`CREATE ROLE alice; CREATE ROLE bob; CREATE SCHEMA attic; GRANT ALL ON SCHEMA attic, public TO alice, bob;
+    unit(`CREATE ROLE alice; CREATE ROLE bob; CREATE ROLE chief SUPERUSER; CREATE SCHEMA attic; GRANT ALL ON SCHEMA attic, public TO alice, bob;
       CREATE FUNCTION say(name text, value text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS
         $$ BEGIN RETURN set_config(name, value, false); END $$`),
   )
-  const [oids] = rowsOf(await engine.run(unit(`SELECT 'alice'::regrole::oid, 'bob'::regrole::oid`)))
+  const [oids] = rowsOf(
+    await engine.run(
+      unit(`SELECT 'alice'::regrole::oid, 'bob'::regrole::oid, 'chief'::regrole::oid`),
+    ),
+  )
   alice = { roleOid: Number(oids?.[0]), userId: 'alice', readOnly: false }
   bob = { roleOid: Number(oids?.[1]), userId: 'bob', readOnly: false }
+  chief = { roleOid: Number(oids?.[2]), userId: '', readOnly: false }
 })
 afterAll(() => opened[Symbol.asyncDispose]())
 
@@ -174,6 +181,182 @@ describe('settings', () => {
     await session.session.close()
     expect(await outside(show('app.who', 'work_mem'))).toEqual([['', '4MB']])
   })
+})
+
+describe('temporary objects', () => {
+  const open = () => [lasting(chief), lasting(chief)] as const
+  const names = `SELECT relname FROM pg_class WHERE relpersistence = 't' AND relkind IN ('r', 'v') ORDER BY 1`
+
+  test('of one name are the own of two sessions, and of nobody else', async () => {
+    const [one, two] = open()
+    await using first = one
+    await using second = two
+    await first.query(
+      `CREATE TABLE attic.seen AS SELECT 'all' AS whose; CREATE TEMP TABLE mine (n serial, whose text)`,
+    )
+    await second.query(`CREATE TEMP TABLE mine (n serial, whose text)`)
+    await first.query(`INSERT INTO mine (whose) VALUES ('first')`)
+    await second.query(`INSERT INTO mine (whose) VALUES ('second'), ('again')`)
+    const mine = `SELECT n, whose FROM mine ORDER BY n`
+    for (let turn = 0; turn < 2; turn++) {
+      expect(await first.rows(mine)).toEqual([['1', 'first']])
+      expect(await second.rows(mine)).toEqual([
+        ['1', 'second'],
+        ['2', 'again'],
+      ])
+      expect(
+        await outside(`SELECT to_regclass('mine'), to_regclass('pg_temp.mine')`, chief),
+      ).toEqual([[null, null]])
+    }
+    await first.query(`CREATE TEMP VIEW looked AS SELECT upper(whose) AS whose FROM mine`)
+    await second.query(
+      `CREATE FUNCTION pg_temp.count() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM mine'`,
+    )
+    expect(await second.rows('SELECT pg_temp.count()')).toEqual([['2']])
+    expect(await first.rows('SELECT whose FROM looked')).toEqual([['FIRST']])
+    expect(firstError(await first.query('SELECT pg_temp.count()'))?.sqlState).toBe('42883')
+    await second.session.close()
+    expect(await first.rows(mine)).toEqual([['1', 'first']])
+    await first.session.close()
+    expect(await outside(names)).toEqual([])
+  })
+
+  test('are what a function means that all share', async () => {
+    const [one, two] = open()
+    await using first = one
+    await using second = two
+    await first.query(`CREATE TABLE IF NOT EXISTS attic.which (whose text);
+      INSERT INTO attic.which VALUES ('all');
+      CREATE FUNCTION attic.whose() RETURNS text LANGUAGE plpgsql SET search_path = attic AS
+        $$ BEGIN RETURN (SELECT max(whose) FROM which); END $$;
+      CREATE FUNCTION attic.whose_sql() RETURNS text LANGUAGE sql SET search_path = attic AS
+        $$ SELECT max(whose) FROM which $$;
+      GRANT SELECT ON attic.which TO bob`)
+    const whose = 'SELECT attic.whose(), attic.whose_sql()'
+    await first.query(`CREATE TEMP TABLE which AS SELECT 'first' AS whose`)
+    await second.query(`CREATE TEMP TABLE which AS SELECT 'second' AS whose`)
+    for (let turn = 0; turn < 2; turn++) {
+      expect(await first.rows(whose)).toEqual([['first', 'first']])
+      expect(await second.rows(whose)).toEqual([['second', 'second']])
+      expect(await outside(whose)).toEqual([['all', 'all']])
+    }
+  })
+
+  test('stay readable when others looked at them', async () => {
+    await using owner = lasting(alice)
+    await owner.query(
+      `CREATE TEMP TABLE wide (n int PRIMARY KEY, body text); CREATE TEMP TABLE brief (n int) ON COMMIT DELETE ROWS`,
+    )
+    await owner.query(
+      `INSERT INTO wide SELECT n, repeat(md5(n::text), 500) FROM generate_series(1, 50) n`,
+    )
+    const look = `SELECT bool_and(pg_total_relation_size(oid) >= 0) FROM pg_class WHERE relname IN ('wide', 'brief')`
+    // The relations that PostgreSQL remembers are forgotten, and met first in another's turn.
+    await opened.engine.run(unit('VACUUM FULL pg_class'))
+    expect(await outside(look, chief)).toEqual([['t']])
+    await using other = lasting(bob)
+    await other.query(
+      'BEGIN; CREATE TEMP TABLE brief (n int) ON COMMIT DELETE ROWS; INSERT INTO brief VALUES (1); COMMIT',
+    )
+    expect(await other.rows('SELECT count(*) FROM brief')).toEqual([['0']])
+    expect(await owner.rows('SELECT count(*), sum(length(body)) FROM wide')).toEqual([
+      ['50', '800000'],
+    ])
+    await owner.query('BEGIN; INSERT INTO brief VALUES (1); INSERT INTO wide VALUES (51); ROLLBACK')
+    expect(await owner.rows('SELECT count(*) FROM wide WHERE n > 50')).toEqual([['0']])
+  })
+
+  const gone: readonly (readonly [string, string])[] = [
+    [
+      'a commit with ON COMMIT DROP',
+      'BEGIN; CREATE TEMP TABLE short (n int) ON COMMIT DROP; COMMIT',
+    ],
+    ['a rollback', 'BEGIN; CREATE TEMP TABLE short (n int); ROLLBACK'],
+    ['an error', 'CREATE TEMP TABLE short (n int); SELECT 1/0'],
+    ['DROP', 'CREATE TEMP TABLE short (n int); DROP TABLE short'],
+    ['DISCARD', 'CREATE TEMP TABLE short (n int)'],
+  ]
+  test.each(gone)('are gone after %s, also for the session', async (_name, sql) => {
+    await using session = lasting(alice)
+    await session.query(sql)
+    await outside('SELECT 1')
+    if (sql.endsWith('int)')) await session.query('DROP TABLE short')
+    expect(await session.rows(`SELECT to_regclass('short')`)).toEqual([[null]])
+    await outside('SELECT 1')
+    await session.query('CREATE TEMP TABLE short (other text)')
+    await outside('SELECT 1')
+    expect(await session.rows('SELECT * FROM short')).toEqual([])
+  })
+
+  test('of a unit without a session are dropped, whoever has some', async () => {
+    await using session = lasting(alice)
+    await session.query('CREATE TEMP TABLE kept AS SELECT 1 AS n')
+    await outside('CREATE TEMP TABLE kept AS SELECT 2 AS n', alice)
+    expect(await outside(names)).toEqual([['kept']])
+    expect(await session.rows('SELECT n FROM kept')).toEqual([['1']])
+  })
+})
+
+describe('sequences', () => {
+  test('have a last value for each session', async () => {
+    await opened.engine.run(
+      unit('CREATE SEQUENCE attic.ticket; GRANT ALL ON SEQUENCE attic.ticket TO alice, bob'),
+    )
+    await using one = lasting(alice)
+    await using two = lasting(bob)
+    const take = `SELECT nextval('attic.ticket')`
+    const last = `SELECT currval('attic.ticket'), lastval()`
+    expect(await one.rows(take)).toEqual([['1']])
+    expect(firstError(await two.run(extended(last)))?.sqlState).toBe('55000')
+    expect(await two.rows(take)).toEqual([['2']])
+    await outside(take)
+    expect(await one.rows(last)).toEqual([['1', '1']])
+    expect(await two.rows(last)).toEqual([['2', '2']])
+    await two.query('DISCARD SEQUENCES')
+    expect(await one.rows(last)).toEqual([['1', '1']])
+    expect(firstError(await two.run(extended(last)))?.sqlState).toBe('55000')
+  })
+})
+
+describe('names', () => {
+  test('with the prefix of the session go with it, and no others', async () => {
+    const session = lasting(alice, { namePrefix: 'kalam_1_' })
+    await using other = lasting(alice, { namePrefix: 'kalam_2_' })
+    for (const [{ query }, prefix] of [
+      [session, 'kalam_1_'],
+      [other, 'kalam_2_'],
+    ] as const)
+      await query(`PREPARE ${prefix}s AS SELECT 1; BEGIN;
+        DECLARE ${prefix}c CURSOR WITH HOLD FOR SELECT 1; COMMIT`)
+    const left = `SELECT name FROM pg_prepared_statements WHERE name LIKE 'kalam\\__\\_%'
+      UNION ALL SELECT name FROM pg_cursors WHERE name LIKE 'kalam%' ORDER BY 1`
+    expect((await outside(left, chief)).flat()).toEqual([
+      'kalam_1_c',
+      'kalam_1_s',
+      'kalam_2_c',
+      'kalam_2_s',
+    ])
+    await session.session.close()
+    expect((await outside(left, chief)).flat()).toEqual(['kalam_2_c', 'kalam_2_s'])
+  })
+})
+
+describe('a deadline', () => {
+  test('tells the session at once, and takes back all it had', async () => {
+    const told = new Promise((resolve) => {
+      session = lasting(alice, { idleMs: 50, onExpired: resolve })
+    })
+    await session?.query(`CREATE TEMP TABLE late AS SELECT 1; SET app.who = 'me'`)
+    await session?.query(`BEGIN; CREATE TABLE attic.late (n int)`)
+    expect(await told).toMatchObject({ code: 'TRANSACTION_TIMEOUT', sqlState: '25P03' })
+    expect(
+      await outside(`SELECT to_regclass('attic.late'), current_setting('app.who', true)`),
+    ).toEqual([[null, '']])
+    expect(await outside(`SELECT count(*) FROM pg_class WHERE relname = 'late'`)).toEqual([['0']])
+    await expect(session?.query('SELECT 1')).rejects.toMatchObject({ sqlState: '25P03' })
+    await session?.session.close()
+  })
+  let session: ReturnType<typeof lasting> | undefined
 })
 
 describe('notifications', () => {

@@ -1,0 +1,232 @@
+/**
+ * What PostgreSQL keeps for its one session in static variables, so that several sessions can take
+ * turns: the schema of temporary objects (namespace.c), last values of sequences (sequence.c), and
+ * what was remembered by that schema's name (search paths, functions' plans, relations).
+ *
+ * PostgreSQL has no functions for most of it. Each variable is found by what it does, at each start.
+ */
+import type { StaticMemory } from './static-memory.js'
+
+/** The schemas of one session's temporary objects, by OID. */
+export interface TemporarySchema {
+  readonly oid: number
+  readonly toastOid: number
+}
+
+/** The last values of one session's sequences; addresses. */
+export interface SequenceValues {
+  readonly table: number
+  readonly last: number
+}
+
+export const noSequences: SequenceValues = { table: 0, last: 0 }
+
+export interface SessionMemoryOptions {
+  readonly memory: StaticMemory
+  /** Runs statements as the system; throws if they fail. */
+  readonly run: (sql: string) => void
+  readonly claimed: TemporarySchema
+  readonly isTemporarySchema: (oid: number) => boolean
+  /** The entry of a hash table for a word as key; 0 for none. */
+  readonly findInHash: (table: number, key: number) => number
+}
+
+interface Places {
+  readonly schema: number
+  readonly toastSchema: number
+  readonly pathsAreValid: number
+  readonly sequenceTable: number
+  readonly lastSequence: number
+  readonly plans: number
+  readonly relations: number
+}
+
+/** plancache.h, `struct CachedPlanSource`; offsets in bytes, as all below. */
+const plan = { magic: 0, parserSetup: 28, isValid: 95, link: 100 } as const
+const planMagic = 195_726_186
+/** rel.h, `struct RelationData`. */
+const relation = { backend: 20, isLocalTemporary: 24, form: 48 } as const
+/** pg_class.h: after `oid` and `relname`. */
+const formSchema = 68
+/** dynahash.c, `struct HTAB`. */
+const hashTableName = 28
+/** relcache.c, `RelIdCacheEnt`. */
+const relationOfEntry = 4
+/** `myTempToastNamespace` stands among the variables of the same file. */
+const neighbourBytes = 64
+
+export class SessionMemory {
+  readonly #options: SessionMemoryOptions
+  readonly #memory: StaticMemory
+  readonly #places: Places
+
+  constructor(options: SessionMemoryOptions) {
+    this.#options = options
+    this.#memory = options.memory
+    this.#places = findPlaces(options)
+  }
+
+  /** The schema that temporary objects are made and looked for in. */
+  set schema({ oid, toastOid }: TemporarySchema) {
+    this.#memory.setWord(this.#places.schema, oid)
+    this.#memory.setWord(this.#places.toastSchema, toastOid)
+    this.#memory.setByte(this.#places.pathsAreValid, 0)
+    this.#forgetPlansOfFunctions()
+  }
+
+  get sequences(): SequenceValues {
+    return {
+      table: this.#memory.word(this.#places.sequenceTable),
+      last: this.#memory.word(this.#places.lastSequence),
+    }
+  }
+
+  set sequences({ table, last }: SequenceValues) {
+    this.#memory.setWord(this.#places.sequenceTable, table)
+    this.#memory.setWord(this.#places.lastSequence, last)
+  }
+
+  /**
+   * PostgreSQL takes relations that it met in another session's turn for another's, whose pages are
+   * not to be read: they are the present session's.
+   */
+  claimRelations(oids: readonly number[], { oid: schema, toastOid }: TemporarySchema): void {
+    const memory = this.#memory
+    for (const oid of oids) {
+      const entry = this.#options.findInHash(memory.word(this.#places.relations), oid)
+      if (entry === 0) continue
+      const address = memory.word(entry + relationOfEntry)
+      const found = memory.word(memory.word(address + relation.form) + formSchema)
+      if (found === schema || found === toastOid)
+        memory.setByte(address + relation.isLocalTemporary, 1)
+    }
+  }
+
+  /**
+   * A function's statements may mean another session's table of the same name. Prepared statements,
+   * which have no parser of their own, belong to one session and are left.
+   */
+  #forgetPlansOfFunctions(): void {
+    const memory = this.#memory
+    const { plans } = this.#places
+    for (let at = memory.word(plans + 4); at !== plans; at = memory.word(at + 4)) {
+      const source = at - plan.link
+      if (memory.word(source + plan.parserSetup) !== 0) memory.setByte(source + plan.isValid, 0)
+    }
+  }
+}
+
+function findPlaces(options: SessionMemoryOptions): Places {
+  const schema = only('myTempNamespace', findSchema(options))
+  return {
+    schema,
+    toastSchema: only('myTempToastNamespace', findToastSchema(options, schema)),
+    pathsAreValid: only('searchPathCacheValid', findPathsAreValid(options)),
+    ...findSequences(options),
+    plans: only('saved_plan_list', findPlans(options)),
+    relations: only('RelationIdCache', findRelations(options)),
+  }
+}
+
+function only(name: string, found: readonly number[]): number {
+  const [place, ...others] = found
+  if (place === undefined || others.length > 0)
+    throw new Error(`${name} of this PGlite is not where that of 0.5.16 is: ${String(found)}`)
+  return place
+}
+
+function findSchema({ memory, claimed, isTemporarySchema }: SessionMemoryOptions): number[] {
+  const other = claimed.toastOid
+  return [...memory.wordsWith(claimed.oid)].filter((place) => {
+    memory.setWord(place, other)
+    const isFound = isTemporarySchema(other)
+    memory.setWord(place, claimed.oid)
+    return isFound
+  })
+}
+
+function findToastSchema({ memory, claimed }: SessionMemoryOptions, schema: number): number[] {
+  return [...memory.wordsWith(claimed.toastOid)].filter(
+    (place) => Math.abs(place - schema) <= neighbourBytes,
+  )
+}
+
+/** It is 1 after a look-up of a name and 0 after a change of schemas. */
+function findPathsAreValid({ memory, run }: SessionMemoryOptions): number[] {
+  const use = () => run('SELECT FROM pg_class WHERE false')
+  const change = () =>
+    run('BEGIN; SET LOCAL event_triggers = off; CREATE SCHEMA kalam_probe; ROLLBACK')
+  let places: number[] | undefined
+  for (const [step, expected] of [
+    [use, 1],
+    [change, 0],
+    [use, 1],
+    [change, 0],
+    [use, 1],
+  ] as const) {
+    step()
+    const bytes = memory.staticBytes()
+    places =
+      places === undefined
+        ? [...memory.bytesWith(expected)]
+        : places.filter((place) => bytes[place] === expected)
+  }
+  return places ?? []
+}
+
+/** The last one used changes with it, and the table of them does not; DISCARD ends both. */
+function findSequences({ memory, run }: SessionMemoryOptions) {
+  run('CREATE TEMP SEQUENCE kalam_one; CREATE TEMP SEQUENCE kalam_two')
+  const discarded = () => {
+    run('DISCARD SEQUENCES')
+    return memory.staticWords()
+  }
+  const used = (name: string) => {
+    run(`SELECT nextval('pg_temp.${name}')`)
+    return memory.staticWords()
+  }
+  const before = discarded()
+  const [one, two, again] = [used('kalam_one'), used('kalam_two'), used('kalam_one')]
+  const after = discarded()
+  run('DROP SEQUENCE pg_temp.kalam_one, pg_temp.kalam_two')
+  const lasts: number[] = []
+  const tables: number[] = []
+  for (let at = 0; at < before.length; at++) {
+    const value = one[at] ?? 0
+    if (before[at] !== 0 || after[at] !== 0 || !memory.isHeap(value)) continue
+    if (again[at] !== value || !memory.isHeap(two[at] ?? 0)) continue
+    const places = two[at] === value ? tables : lasts
+    places.push(at * Uint32Array.BYTES_PER_ELEMENT)
+  }
+  return {
+    lastSequence: only('last_used_seq', lasts),
+    sequenceTable: only('seqhashtab', tables),
+  }
+}
+
+/** The head of a ring of plans, each of which knows that it is one, and becomes valid with its use. */
+function findPlans({ memory, run }: SessionMemoryOptions): number[] {
+  run('PREPARE kalam_probe AS SELECT FROM pg_class WHERE false; EXECUTE kalam_probe')
+  const heads = [...memory.ringHeads()].filter((head) => {
+    const last = memory.word(head) - plan.link
+    if (memory.word(last + plan.magic) !== planMagic) return false
+    memory.setByte(last + plan.isValid, 0)
+    run('EXECUTE kalam_probe')
+    return memory.byte(last + plan.isValid) === 1
+  })
+  run('DEALLOCATE kalam_probe')
+  return heads
+}
+
+function findRelations({ memory, claimed, findInHash, run }: SessionMemoryOptions): number[] {
+  const pgClass = 1259
+  run('SELECT FROM pg_class WHERE false')
+  return [...memory.pointers()].filter((place) => {
+    const table = memory.word(place)
+    const name = memory.word(table + hashTableName)
+    if (!memory.isHeap(name) || memory.text(name, 24) !== 'Relcache by OID') return false
+    const entry = findInHash(table, pgClass)
+    const form = memory.word(memory.word(entry + relationOfEntry) + relation.form)
+    return memory.word(form) === pgClass && memory.word(form + formSchema) !== claimed.oid
+  })
+}
