@@ -7,6 +7,10 @@ export interface WordsOf {
   readonly namePrefix: string
   /** The text that PostgreSQL got; undefined for one that it got as the client wrote it. */
   readonly composed: ComposedText | undefined
+  /** The text is ours: places in it mean nothing to the client. */
+  readonly isOurs?: boolean | undefined
+  /** What else is called otherwise. */
+  readonly rename?: ((text: string) => string) | undefined
 }
 
 /** Fields in which names may stand: message, detail, hint, context. */
@@ -15,14 +19,20 @@ const textFields = ['M', 'D', 'H', 'W']
 const headerBytes = 5
 
 /** An ErrorResponse or NoticeResponse anew, with all its fields. */
-export function inClientsWords(message: Uint8Array, { namePrefix, composed }: WordsOf): Uint8Array {
+export function inClientsWords(
+  message: Uint8Array,
+  { namePrefix, composed, isOurs, rename }: WordsOf,
+): Uint8Array {
   const fields = readFields(message, headerBytes, message.length)
   for (const field of textFields) {
     const text = fields.get(field)
-    if (text?.includes(namePrefix) === true) fields.set(field, text.replaceAll(namePrefix, ''))
+    if (text === undefined) continue
+    const own = text.replaceAll(namePrefix, '')
+    fields.set(field, rename === undefined ? own : rename(own))
   }
   const position = fields.get('P')
-  if (position !== undefined && composed !== undefined)
+  if (isOurs === true) fields.delete('P')
+  else if (position !== undefined && composed !== undefined)
     fields.set('P', String(composed.toCallerPosition(Number(position)).position))
   return fieldsMessage(message[0] ?? 0, fields)
 }

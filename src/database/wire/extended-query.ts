@@ -15,6 +15,7 @@ import {
   resultFormats,
   target,
 } from './client-messages.js'
+import type { CopyStatements } from './copy-statement.js'
 import { describingText, isKalam } from './kalam-steps.js'
 import { nameInPostgres } from './own-names.js'
 import type { Pipeline } from './pipeline.js'
@@ -27,6 +28,7 @@ export interface ExtendedQueryOptions {
   readonly pipeline: Pipeline
   readonly composer: SessionComposer
   readonly steps: StatementSteps
+  readonly copies: CopyStatements
   readonly namePrefix: string
   /** The caller's own identity. */
   readonly identity: Identity
@@ -232,7 +234,9 @@ export class ExtendedQuery {
       portal === ''
         ? message
         : clientMessage(clientTag.execute, this.#backendName(portal), message.subarray(-4))
+    const copy = runnable?.plan.copy
     if (runnable === undefined) this.#add(undefined, sent)
+    else if (copy !== undefined) return this.#options.copies.run(runnable, copy, true)
     else this.#options.steps.execute(runnable, sent)
     return undefined
   }

@@ -17,11 +17,13 @@ import { MessageWriter } from '../../engine/frontend-messages.js'
 import { DbError } from '../../errors.js'
 import type { Caller } from '../database.js'
 import { listsLiveQueries, writeLiveQueries } from '../live-query-list.js'
+import type { Spools } from '../spool.js'
 import type { StatementLog } from '../statement-log.js'
 import { sqlPlanOf, type RunnerRooms } from '../statement-runner.js'
 import type { WireSession, WireSessionOptions } from '../wire-session.js'
 import { asideMessages } from './aside.js'
 import { clientTag, readQuery } from './client-messages.js'
+import { CopyStatements } from './copy-statement.js'
 import { ExtendedQuery } from './extended-query.js'
 import { isKalam, runKalam } from './kalam-steps.js'
 import type { NotificationHub } from './notification-hub.js'
@@ -39,10 +41,12 @@ export interface WireRooms {
   readonly callers: Callers
   readonly log: StatementLog
   readonly hub: NotificationHub
+  readonly spools: Spools
   readonly settings: {
     readonly statementTimeoutMs: number
     readonly leaseWaitMs: number
     readonly resultBytesMax: number
+    readonly copyBytesMax: number
   }
 }
 
@@ -80,6 +84,7 @@ class LocalWireSession implements WireSession {
   readonly #composer: SessionComposer
   readonly #effects: SessionEffects
   readonly #steps: StatementSteps
+  readonly #copies: CopyStatements
   readonly #extended: ExtendedQuery
   #parameters: ReadonlyMap<string, string> = new Map()
   #closing: Promise<void> | undefined
@@ -119,8 +124,13 @@ class LocalWireSession implements WireSession {
       ...{ namePrefix, log: rooms.log, effects: this.#effects },
       ...{ pipeline: this.#pipeline, composer: this.#composer },
     })
+    this.#copies = new CopyStatements({
+      ...{ client, spools: rooms.spools, copyBytesMax: rooms.settings.copyBytesMax },
+      ...{ pipeline: this.#pipeline, steps: this.#steps },
+      everythingRoleOid: rooms.rooms.everythingRoleOid,
+    })
     this.#extended = new ExtendedQuery({
-      ...{ namePrefix, identity, steps: this.#steps },
+      ...{ namePrefix, identity, steps: this.#steps, copies: this.#copies },
       ...{ pipeline: this.#pipeline, composer: this.#composer },
       plan: (text) => this.#plan(text),
       runKalam: (plan, formats) => this.#runKalam(plan, formats),
@@ -201,7 +211,7 @@ class LocalWireSession implements WireSession {
       const plans = this.#plan(readQuery(message))
       if (plans.length === 0) await this.#pipeline.say(emptyQuery)
       for (const plan of plans) {
-        await this.#runPlan(plan)
+        await this.#runPlan(plan, plans.length === 1)
         if (this.#pipeline.passesOver) break
       }
     } catch (error) {
@@ -210,7 +220,7 @@ class LocalWireSession implements WireSession {
     await this.#pipeline.sync()
   }
 
-  async #runPlan(plan: Plan): Promise<void> {
+  async #runPlan(plan: Plan, isOnly: boolean): Promise<void> {
     if (isKalam(plan)) {
       await this.#runKalam(plan, undefined)
       return
@@ -218,7 +228,10 @@ class LocalWireSession implements WireSession {
     const before = this.#beforeRun(plan)
     if (before !== undefined) await before
     const composing = this.#composer.compose(plan)
-    this.#steps.runWhole(composing instanceof Promise ? await composing : composing)
+    const runnable = composing instanceof Promise ? await composing : composing
+    const { copy } = runnable.plan
+    if (copy === undefined) this.#steps.runWhole(runnable)
+    else await this.#copies.run(runnable, copy, isOnly)
   }
 
   /** What is live is known to the server alone: it writes the list before a statement reads it. */

@@ -7,7 +7,7 @@
  *
  * After an error all is passed over until Sync, as PostgreSQL does.
  */
-import type { Identity, Reply, Session } from '../../engine/engine.js'
+import type { CopyStream, Identity, Reply, Session } from '../../engine/engine.js'
 import { DbError } from '../../errors.js'
 import type { WireClient } from '../wire-session.js'
 import { clientMessage, clientTag } from './client-messages.js'
@@ -33,6 +33,18 @@ export interface PipelineOptions {
   readonly onReady: (status: TransactionStatus, hasFailed: boolean) => void
   /** What else is to be said before ReadyForQuery outside of transactions. */
   readonly beforeReady: () => readonly Uint8Array[]
+}
+
+export interface RunOptions {
+  /** The data of a COPY in it. */
+  readonly copy?: CopyStream | undefined
+  /** What is to be said before its answer. */
+  readonly beforeAnswer?: (() => Promise<void>) | undefined
+}
+
+export interface SyncOptions extends RunOptions {
+  /** The client asked for no ReadyForQuery. */
+  readonly hidden?: boolean
 }
 
 interface Part {
@@ -121,15 +133,15 @@ export class Pipeline {
   }
 
   /** Runs what is pending. */
-  async flush(): Promise<void> {
+  async flush(how: RunOptions = {}): Promise<void> {
     await this.#sendUnsaid()
     for (const part of this.#takeParts())
       if (this.#passesOver) passOver(part)
-      else await this.#run(part, 'flush')
+      else await this.#run(part, 'flush', how)
   }
 
-  /** Runs what is pending and ends it. `hidden`: the client asked for no ReadyForQuery. */
-  async sync({ hidden = false }: { readonly hidden?: boolean } = {}): Promise<void> {
+  /** Runs what is pending and ends it. */
+  async sync({ hidden = false, ...how }: SyncOptions = {}): Promise<void> {
     await this.#sendUnsaid()
     const parts = this.#takeParts()
     let isReady = false
@@ -139,12 +151,13 @@ export class Pipeline {
         continue
       }
       const end = index < parts.length - 1 ? 'flush' : hidden ? 'hidden-sync' : 'sync'
-      isReady = (await this.#run(part, end))?.status !== undefined
+      isReady = (await this.#run(part, end, how))?.status !== undefined
     }
     if (!isReady && (this.#isOpen || this.#isUnsure))
       isReady = (await this.#runSync(hidden))?.status !== undefined
     const hasFailed = this.#passesOver
-    this.#passesOver = false
+    // The client has sent no Sync: all up to it is still passed over.
+    this.#passesOver = hidden && hasFailed
     this.#isRefused = false
     this.#isOpen = false
     this.#hasExecutes = false
@@ -157,11 +170,15 @@ export class Pipeline {
   }
 
   /** Runs messages of our own as the system or the caller, after all that is pending. */
-  async runAside(identity: Identity, messages: readonly Uint8Array[]): Promise<Reply> {
+  async runAside(
+    identity: Identity,
+    messages: readonly Uint8Array[],
+    copy?: CopyStream,
+  ): Promise<Reply> {
     await this.flush()
     const end = this.#isOpen ? flushMessage : syncMessage
     const { session, limits } = this.#options
-    return session.run({ ...limits(), bytes: Buffer.concat([...messages, end]), identity })
+    return session.run({ ...limits(), bytes: Buffer.concat([...messages, end]), identity, copy })
   }
 
   #takeParts(): Part[] {
@@ -172,12 +189,16 @@ export class Pipeline {
 
   #runSync(hidden: boolean): Promise<ReplyRead | undefined> {
     const part = { identity: this.#options.identity, messages: [], steps: [] }
-    return this.#run(part, hidden ? 'hidden-sync' : 'sync')
+    return this.#run(part, hidden ? 'hidden-sync' : 'sync', {})
   }
 
   /** Undefined if the engine gave no answer; then why was said. */
-  async #run(part: Part, end: 'flush' | 'sync' | 'hidden-sync'): Promise<ReplyRead | undefined> {
-    const reply = await this.#runUnit(part, end === 'flush' ? flushMessage : syncMessage)
+  async #run(
+    part: Part,
+    end: 'flush' | 'sync' | 'hidden-sync',
+    how: RunOptions,
+  ): Promise<ReplyRead | undefined> {
+    const reply = await this.#runUnit(part, end === 'flush' ? flushMessage : syncMessage, how)
     if (reply === undefined) return undefined
     const read = readReply(reply, part.steps, {
       hidesReady: end === 'hidden-sync',
@@ -186,6 +207,7 @@ export class Pipeline {
     })
     if (end === 'flush') this.#isOpen = true
     if (read.hasFailed) this.#passesOver = true
+    if (how.beforeAnswer !== undefined) await how.beforeAnswer()
     if (read.pieces.length > 0) await this.#send(read.pieces)
     return read
   }
@@ -199,7 +221,11 @@ export class Pipeline {
     return this.#heard()
   }
 
-  async #runUnit(part: Part, end: Uint8Array): Promise<Reply | undefined> {
+  async #runUnit(
+    part: Part,
+    end: Uint8Array,
+    { copy, beforeAnswer }: RunOptions,
+  ): Promise<Reply | undefined> {
     const { session, limits } = this.#options
     const bytes = Buffer.concat([...part.messages, end])
     const startedAt = performance.now()
@@ -208,7 +234,7 @@ export class Pipeline {
       this.#tookMs = (performance.now() - startedAt) / Math.max(1, executes)
     }
     try {
-      const reply = await session.run({ ...limits(), bytes, identity: part.identity })
+      const reply = await session.run({ ...limits(), bytes, identity: part.identity, copy })
       settle()
       return reply
     } catch (error) {
@@ -217,6 +243,7 @@ export class Pipeline {
       failEach(part.steps, error)
       this.#passesOver = true
       if (!nothingRan.has(error.code)) this.#isUnsure = true
+      if (beforeAnswer !== undefined) await beforeAnswer()
       await this.#send([errorMessage(asPostgres(error))])
       return undefined
     }

@@ -33,6 +33,8 @@ export interface Step {
   readonly succeeded?: ((tag: string | undefined) => void) | undefined
   /** It failed, with this error, or was passed over because one before it had. */
   readonly failed?: ((error: DbError | undefined) => void) | undefined
+  /** DDL that it does is of no concern to anyone: a table for the time of a COPY. */
+  readonly isOnTheWay?: boolean
   /** It is an Execute. */
   readonly executes?: boolean
 }
@@ -109,7 +111,7 @@ export function readReply(
       }
       case serverTag.notice: {
         const state = stateOf(reply, at + headerBytes, end)
-        if (state === changedSchemaState) schemaChanged()
+        if (state === changedSchemaState && step?.isOnTheWay !== true) schemaChanged()
         if (isOurs(state, reply.subarray(at + headerBytes, end))) replace(at, end)
         else if (step?.inClientsWords !== undefined)
           replace(at, end, step.inClientsWords(reply.subarray(at, end)))

@@ -110,9 +110,9 @@ export class SessionComposer {
   }
 
   #runnable(plan: SqlPlan, caller: Identity, rewriting: Rewriting): Runnable {
-    const { composed, command, refusal } = rewriting
+    const { composed, command, refusal, stage } = rewriting
     const identity = this.#identityOf(plan, caller)
-    return { plan, identity, composed, command, refusal, effect: plan.session }
+    return { plan, identity, composed, command, refusal, stage, effect: plan.session }
   }
 
   #rewrite(plan: SqlPlan, tables: TableShapes): Rewriting {

@@ -1,6 +1,7 @@
 /** What a session knows of a statement that its client sent, and of how PostgreSQL got it. */
 import type { ComposedText } from '../../dialect/compose-text.js'
 import type { Plan, SessionEffect, SqlPlan } from '../../dialect/plan.js'
+import type { Rewriting } from '../../dialect/rewrite/rewrite-statement.js'
 import type { Identity } from '../../engine/engine.js'
 import type { DbError } from '../../errors.js'
 import { clientMessage, clientTag } from './client-messages.js'
@@ -12,6 +13,8 @@ export interface Runnable {
   readonly composed: ComposedText
   /** The command that is answered, where the engine's own would be another. */
   readonly command: string | undefined
+  /** The way of COPY … FROM while row security holds, where that is another. */
+  readonly stage: Rewriting['stage']
   /** What it does to its session. */
   readonly effect: SessionEffect | undefined
   /** It is refused unless PostgreSQL has an error of its own for what is composed. */

@@ -46,7 +46,7 @@ export class StatementSteps {
     const { refusal } = runnable
     if (refusal === undefined) {
       pipeline.add(identity, describeUnnamed, { hides: 'no-data', inClientsWords: words })
-      pipeline.add(identity, executeUnnamed, this.#execution(runnable))
+      pipeline.add(identity, executeUnnamed, this.execution(runnable))
     } else {
       pipeline.add(identity, executeUnnamed, hidden)
       pipeline.refuse(refusal)
@@ -56,14 +56,15 @@ export class StatementSteps {
   /** Adds an Execute of the client. */
   execute(runnable: Runnable, message: Uint8Array): void {
     this.#prepareEffect(runnable)
-    this.#rooms.pipeline.add(runnable.identity, message, this.#execution(runnable))
+    this.#rooms.pipeline.add(runnable.identity, message, this.execution(runnable))
   }
 
   #prepareEffect({ effect }: Runnable): void {
     if (effect !== undefined) this.#rooms.effects.before(effect)
   }
 
-  #execution(runnable: Runnable): Step {
+  /** The step of its Execute. */
+  execution(runnable: Runnable): Step {
     const { composer, effects, log, pipeline } = this.#rooms
     const { plan, command, identity, effect } = runnable
     const logged: ReadyStatement = { kind: 'sql', plan, identity, parameters: [] }
@@ -88,9 +89,19 @@ export class StatementSteps {
   }
 
   /** Turns errors and notices of a statement into the client's words. */
-  words(runnable: Runnable | undefined): (message: Uint8Array) => Uint8Array {
+  words(
+    runnable: Pick<Runnable, 'composed'> | undefined,
+    rename?: (text: string) => string,
+  ): (message: Uint8Array) => Uint8Array {
     const { namePrefix } = this.#rooms
-    return (message) => inClientsWords(message, { namePrefix, composed: runnable?.composed })
+    const composed = runnable?.composed
+    return (message) => inClientsWords(message, { namePrefix, composed, rename })
+  }
+
+  /** The same for a text of ours, in which no place means anything to the client. */
+  wordsWithoutPlace(): (message: Uint8Array) => Uint8Array {
+    const { namePrefix } = this.#rooms
+    return (message) => inClientsWords(message, { namePrefix, composed: undefined, isOurs: true })
   }
 }
 

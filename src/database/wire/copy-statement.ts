@@ -1,0 +1,219 @@
+/**
+ * COPY … FROM STDIN and TO STDOUT in a session. In a transaction the engine is the session's own, and
+ * the data streams by. Outside of one a client could hold everybody up by being slow, so its data
+ * goes through a spool (ADR 0015): in, it is there before the engine begins; out, the engine has
+ * ended before it is all sent.
+ */
+import type { CopyTraits } from '../../dialect/plan.js'
+import type { StagedCopy } from '../../dialect/rewrite/copy.js'
+import type { CopyStream, Identity } from '../../engine/engine.js'
+import { DbError } from '../../errors.js'
+import type { Spool, Spools } from '../spool.js'
+import type { WireClient } from '../wire-session.js'
+import { asideMessages } from './aside.js'
+import { gathered } from './gathered.js'
+import type { Pipeline } from './pipeline.js'
+import type { Runnable } from './session-statement.js'
+import type { StatementSteps } from './statement-steps.js'
+
+export interface CopyStatementsOptions {
+  readonly pipeline: Pipeline
+  readonly steps: StatementSteps
+  readonly client: WireClient
+  readonly spools: Spools
+  /** Most data of one COPY … FROM outside of a transaction. */
+  readonly copyBytesMax: number
+  /** Row security does not hold for who runs as this role: PostgreSQL copies by itself. */
+  readonly everythingRoleOid: number
+}
+
+const hidden = { hides: 'everything' } as const
+
+export class CopyStatements {
+  readonly #options: CopyStatementsOptions
+
+  constructor(options: CopyStatementsOptions) {
+    this.#options = options
+  }
+
+  /** Runs it after all that is pending. `isOnly`: no other statement is of its transaction. */
+  async run(runnable: Runnable, { direction }: CopyTraits, isOnly: boolean): Promise<void> {
+    const { pipeline } = this.#options
+    const isAlone = isOnly && pipeline.status === 'I' && !pipeline.hasExecutes
+    await pipeline.flush()
+    if (pipeline.passesOver) return
+    const staged = this.#stagedOf(runnable)
+    if (runnable.refusal !== undefined) {
+      this.#options.steps.runWhole(runnable)
+      return
+    }
+    if (!isAlone) {
+      this.#add(runnable, staged)
+      await pipeline.flush({
+        copy: direction === 'from' ? this.#straightIn() : this.#straightOut(),
+      })
+      return
+    }
+    // What was parsed and bound must not hold the engine.
+    await pipeline.sync({ hidden: true })
+    if (direction === 'from') await this.#spooledIn(runnable, staged)
+    else await this.#spooledOut(runnable)
+  }
+
+  #stagedOf({ stage, identity }: Runnable): StagedCopy | undefined {
+    return identity.roleOid === this.#options.everythingRoleOid ? undefined : stage?.()
+  }
+
+  #add(runnable: Runnable, staged: StagedCopy | undefined): void {
+    const { steps } = this.#options
+    if (staged === undefined) {
+      this.#addText(runnable.identity, runnable.composed.text, steps.execution(runnable))
+      return
+    }
+    const { create, copy, insert, inTablesName } = staged
+    const words = steps.words({ ...runnable, composed: copy }, inTablesName)
+    this.#addText(runnable.identity, create, { ...hidden, isOnTheWay: true })
+    this.#addText(runnable.identity, copy.text, { ...hidden, inClientsWords: words })
+    const execution = steps.execution(runnable)
+    const asCopy = (tag: string): string => tag.replace('INSERT 0', 'COPY')
+    this.#addText(runnable.identity, insert, {
+      ...execution,
+      inClientsWords: steps.wordsWithoutPlace(),
+      tagFor: asCopy,
+      succeeded: (tag) => execution.succeeded?.(tag === undefined ? undefined : asCopy(tag)),
+    })
+  }
+
+  /** Runs a text of which only the last step is heard. */
+  #addText(identity: Identity, text: string, step: Parameters<Pipeline['add']>[2]): void {
+    const { prepare, execute } = asideMessages(text)
+    const { inClientsWords } = step
+    for (const message of prepare)
+      this.#options.pipeline.add(
+        identity,
+        message,
+        inClientsWords === undefined ? hidden : { ...hidden, inClientsWords },
+      )
+    this.#options.pipeline.add(identity, execute, step)
+  }
+
+  /** The client is asked for data when PostgreSQL has said that it wants it. */
+  #straightIn(): CopyStream {
+    const { client } = this.#options
+    let begin: (() => void) | undefined
+    const begun = new Promise<void>((resolve) => (begin = resolve))
+    const output = async (bytes: Uint8Array): Promise<void> => {
+      await client.send(bytes)
+      begin?.()
+    }
+    const input = async function* (): AsyncGenerator<Uint8Array> {
+      await begun
+      yield* gathered(client.copyData())
+    }
+    return { input: input(), output }
+  }
+
+  #straightOut(): CopyStream {
+    const { client } = this.#options
+    return { output: async (bytes) => client.send(bytes) }
+  }
+
+  async #spooledIn(runnable: Runnable, staged: StagedCopy | undefined): Promise<void> {
+    const { pipeline, client, spools } = this.#options
+    const answer = await this.#probe(runnable, staged)
+    if (answer === undefined) return
+    await client.send(answer)
+    const spool = spools.open()
+    try {
+      await this.#fill(spool)
+      this.#add(runnable, staged)
+      // CopyInResponse was said already.
+      await pipeline.flush({ copy: { input: spool, output: () => Promise.resolve() } })
+    } finally {
+      await spool.close()
+    }
+  }
+
+  /** CopyInResponse; undefined if the COPY fails before it, and the client was told. */
+  async #probe(
+    runnable: Runnable,
+    staged: StagedCopy | undefined,
+  ): Promise<Uint8Array | undefined> {
+    const answers: Uint8Array[] = []
+    const stream: CopyStream = {
+      input: failing(),
+      output: (bytes) => {
+        answers.push(bytes)
+        return Promise.resolve()
+      },
+    }
+    const texts =
+      staged === undefined ? [runnable.composed.text] : [staged.create, staged.copy.text]
+    const messages = texts.flatMap((text) => {
+      const { prepare, execute } = asideMessages(text)
+      return [...prepare, execute]
+    })
+    await this.#options.pipeline.runAside(runnable.identity, messages, stream)
+    if (answers.length > 0) return Buffer.concat(answers)
+    // Once more, for PostgreSQL to say why, with all its fields.
+    this.#add(runnable, staged)
+    await this.#options.pipeline.flush({ copy: { input: failing() } })
+    return undefined
+  }
+
+  async #fill(spool: Spool): Promise<void> {
+    const { client, copyBytesMax } = this.#options
+    let bytes = 0
+    for await (const piece of dataOf(client)) {
+      bytes += piece.length
+      if (bytes > copyBytesMax)
+        throw new DbError('REQUEST_TOO_LARGE', `the data is larger than ${copyBytesMax} bytes`, {
+          hint: 'send it in parts; http.copy_body_bytes_max is the bound',
+        })
+      await spool.write(piece)
+    }
+    spool.end()
+  }
+
+  async #spooledOut(runnable: Runnable): Promise<void> {
+    const { pipeline, client, spools } = this.#options
+    const spool = spools.open()
+    const drain = async (): Promise<void> => {
+      try {
+        for await (const piece of spool) await client.send(piece)
+      } finally {
+        // Who still writes is told so, and that ends the statement.
+        await spool.close()
+      }
+    }
+    const drained = drain()
+    // Looked at below; until then it may fail as it likes.
+    drained.catch(() => undefined)
+    this.#add(runnable, undefined)
+    await pipeline.sync({
+      hidden: true,
+      copy: { output: (bytes) => spool.write(bytes) },
+      beforeAnswer: () => {
+        spool.end()
+        return drained
+      },
+    })
+  }
+}
+
+/** Errors: what PostgreSQL says of CopyFail. */
+async function* dataOf(client: WireClient): AsyncGenerator<Uint8Array> {
+  try {
+    yield* gathered(client.copyData())
+  } catch (error) {
+    if (!(error instanceof DbError) || error.code !== 'CANCELLED') throw error
+    throw new DbError('CANCELLED', `COPY from stdin failed: ${error.message}`)
+  }
+}
+
+/** Ends a COPY as soon as it wants data. */
+async function* failing(): AsyncGenerator<Uint8Array> {
+  await Promise.resolve()
+  yield* []
+  throw new Error('only tried')
+}
