@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Callers, type CallersOptions } from '#src/access/callers.js'
 import { openLocalToken } from '#src/access/local-token.js'
-import { randomKey } from '#src/catalog/api-key.js'
+import { randomKey, scramKeys } from '#src/catalog/api-key.js'
 import { Users } from '#src/catalog/users.js'
 import type { Role } from '#src/dialect/roles.js'
 import { openTestCatalog, type TestCatalog } from '../support/catalog.js'
@@ -174,6 +174,76 @@ describe('A5: is unauthorized:', () => {
       await Promise.allSettled([...asking, rotating, ...late])
       await expect(callers.authenticate(apikey)).rejects.toMatchObject(unauthorized)
     }
+  })
+})
+
+describe('I2: a proof by SCRAM', () => {
+  const proven = async (callers: Callers, keyId: string, onEnd = () => undefined) =>
+    (await callers.enterProven(keyId, onEnd)).caller
+
+  test('is checked with what there is of each key that was not revoked, under one salt', async () => {
+    const { name, apikey } = await create()
+    const [second, third] = [
+      await catalog.users.createKey({ name, readOnly: true }),
+      await catalog.users.createKey({ name, readOnly: false }),
+    ]
+    await catalog.users.revokeKey(third.keyId)
+    const callers = open()
+    const { salt, iterations, keys } = await callers.scramSecrets(name)
+    expect(iterations).toBe(4096)
+    const [own, other] = await Promise.all(
+      [apikey, second.apikey].map((key) => scramKeys(key, salt)),
+    )
+    const { keyId } = await callers.authenticate(apikey)
+    expect(new Map(keys.map((key) => [key.keyId, key]))).toEqual(
+      new Map([
+        [keyId, { keyId, ...own }],
+        [second.keyId, { keyId: second.keyId, ...other }],
+      ]),
+    )
+    expect((await proven(callers, second.keyId)).readOnly).toBe(true)
+    await expect(proven(callers, third.keyId)).rejects.toMatchObject(unauthorized)
+  })
+
+  test('of root is that of the local token as well, which no change of keys ends', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'kalam-callers-'))
+    const localToken = await openLocalToken({ dataDir, random: randomBytes })
+    const callers = open({ localToken })
+    const { salt, keys } = await callers.scramSecrets('root')
+    const token = readFileSync(join(dataDir, 'admin.token'), 'utf8')
+    expect(keys[0]).toEqual({ keyId: 'local', ...(await scramKeys(token, salt)) })
+    expect(await proven(callers, 'local')).toMatchObject({ name: 'root', role: 'admin' })
+    expect((await open().scramSecrets('root')).keys).toEqual([])
+    rmSync(dataDir, { recursive: true })
+  })
+
+  test('for a name that nobody has is asked under a salt of its own, the same each time', async () => {
+    const { name } = await create()
+    const secrets = async (of: string) => open().scramSecrets(of)
+    const [known, unknown, again, other] = await Promise.all(
+      [name, 'nobody', 'nobody', 'no\0body'].map(secrets),
+    )
+    expect(unknown).toEqual({ ...unknown, iterations: known?.iterations, keys: [] })
+    expect(again).toEqual(unknown)
+    const salts = [known, unknown, other].map((one) => Buffer.from(one?.salt ?? []).toString('hex'))
+    expect(new Set(salts.map((salt) => salt.length))).toEqual(new Set([32]))
+    expect(new Set(salts).size).toBe(3)
+  })
+
+  test('holds no longer than its key, and tells its owner when it ends', async () => {
+    const { name } = await create()
+    const expiring = await catalog.users.createKey({ name, readOnly: false, expires: '1 hour' })
+    const { keyId } = await catalog.users.createKey({ name, readOnly: false })
+    const callers = open()
+    const ended: string[] = []
+    await callers.enterProven(keyId, ({ code }) => ended.push(code))
+    await catalog.users.revokeKey(keyId)
+    expect(ended).toEqual(['UNAUTHORIZED'])
+    catalog.clock.nowMs += 3_600_000
+    await expect(proven(callers, expiring.keyId)).rejects.toMatchObject({
+      ...unauthorized,
+      message: 'the API key has expired',
+    })
   })
 })
 

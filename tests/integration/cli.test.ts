@@ -389,7 +389,7 @@ describe('ends', () => {
 describe('kalam serve (F2)', () => {
   test('starts, serves, and frees its folder at SIGTERM', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'kalam-serve-'))
-    const port = await freePort()
+    const [port, wirePort] = [await freePort(), await freePort()]
     for (let round = 0; round < 2; round += 1) {
       const serving = spawn(
         process.execPath,
@@ -402,10 +402,18 @@ describe('kalam serve (F2)', () => {
           join(folder, 'data'),
           '--set',
           'log.level=warn',
+          '--set',
+          'postgres_wire.enabled=true',
+          '--set',
+          `postgres_wire.port=${wirePort}`,
         ],
         { env: kalamEnv({ home: folder }), cwd: folder },
       )
-      await said(serving, `KalamDB listens at http://127.0.0.1:${port}`)
+      const listens = `KalamDB listens at http://127.0.0.1:${port}`
+      await said(
+        serving,
+        `${listens}\n  psql:       psql 'postgres://NAME@127.0.0.1:${wirePort}/kalamdb'\n`,
+      )
       const token = join(folder, '.kalam', 'servers', `${port}.token`)
       expect(statSync(token).mode & 0o777).toBe(0o600)
       const env = { KALAMDB_SERVER_PORT: String(port) }
