@@ -6,6 +6,7 @@ import { LongestFirst } from './tests/support/longest-first.js'
 const ownProcess = [
   'tests/fuzz/http.test.ts',
   'tests/fuzz/socket.test.ts',
+  'tests/fuzz/wire.test.ts',
   'tests/integration/copy-large.test.ts',
   'tests/integration/http-slow-reader.test.ts',
 ]

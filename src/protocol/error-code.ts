@@ -32,7 +32,7 @@ export const errorCodes = {
   ALREADY_EXISTS: { status: 409, sqlState: '42710', retry: false },
   /** The transaction must be run again from its start. */
   TRANSACTION_CONFLICT: { status: 409, sqlState: '40001', retry: true },
-  /** The body is larger than `http.body_bytes_max`, the data of a COPY than `http.copy_body_bytes_max`, or a message than `socket.message_bytes_max`. */
+  /** The body is larger than `http.body_bytes_max`, the data of a COPY than `http.copy_body_bytes_max`, or a message than `socket.message_bytes_max` or `postgres_wire.message_bytes_max`. */
   REQUEST_TOO_LARGE: { status: 413, sqlState: '54000', retry: false },
   /** The result is larger than `http.result_bytes_max`; stream it instead. */
   RESULT_TOO_LARGE: { status: 413, sqlState: '54000', retry: false },
@@ -48,9 +48,9 @@ export const errorCodes = {
   TOO_MANY_SUBSCRIPTIONS: { status: 429, sqlState: '53400', retry: false },
   /** More than `socket.buffered_bytes_max` waited for a reader. Nothing is lost: resume from the last cursor. */
   SUBSCRIBER_TOO_SLOW: { status: 429, sqlState: '53400', retry: true },
-  /** A WebSocket was not authenticated, or gave no sign of life, in time. */
+  /** A WebSocket or a client of the Postgres wire was not authenticated, or gave no sign of life, in time. */
   SOCKET_TIMEOUT: { status: 408, sqlState: '08006', retry: true },
-  /** The role or the rights of a WebSocket's user have changed: connect again. */
+  /** The role or the rights of the user of a WebSocket or of the Postgres wire have changed: connect again. */
   CALLER_CHANGED: { status: 409, sqlState: '28000', retry: true },
   /** The statement reached its deadline, `engine.statement_timeout_ms`. */
   STATEMENT_TIMEOUT: { status: 408, sqlState: '57014', retry: false },
@@ -64,7 +64,7 @@ export const errorCodes = {
   DISK_FULL: { status: 507, sqlState: '53100', retry: false },
   /** Another transaction holds the engine for longer than this request may wait. */
   LEASE_TIMEOUT: { status: 503, sqlState: '55P03', retry: true },
-  /** More requests wait than `engine.queue_max` or `socket.queries_max`, or more sockets than `socket.sockets_max`. */
+  /** More requests wait than `engine.queue_max` or `socket.queries_max`, or more sockets than `socket.sockets_max` or `postgres_wire.connections_max`. */
   OVERLOADED: { status: 503, sqlState: '53300', retry: true },
   /** The engine failed and was started again; whether an unacknowledged write was kept is unknown. */
   ENGINE_RESTARTED: { status: 503, sqlState: '57P01', retry: true },
