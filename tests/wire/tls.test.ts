@@ -1,5 +1,6 @@
 /** TLS on the Postgres wire, and SCRAM bound to its certificate. */
 import { createHash } from 'node:crypto'
+import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeCertificate, type TestCertificate } from '../support/certificate.js'
 import { openTestServer, type TestServer } from '../support/server.js'
@@ -87,12 +88,33 @@ test('bytes that are no TLS end the connection, and no other', async () => {
   await other.logIn(root)
 })
 
+/** node-postgres, with a login that is bound to the channel. */
+class TlsClient extends Client implements AsyncDisposable {
+  constructor() {
+    super({
+      ...{ host: '127.0.0.1', port: server.wirePort, database: 'kalamdb', ...root },
+      ...{ ssl: { rejectUnauthorized: false }, enableChannelBinding: true },
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end()
+  }
+}
+
 describe('SCRAM-SHA-256-PLUS', () => {
   const hashOf = (client: WireClient) => createHash('sha256').update(client.certificate).digest()
 
   test('binds the login to the certificate that the client sees', async () => {
     await using client = await connectSecurely()
     await client.logIn({ ...root, binding: hashOf(client) })
+  })
+
+  test('is what node-postgres does when it is asked to', async () => {
+    await using client = new TlsClient()
+    await client.connect()
+    const { rows } = await client.query('select $1::text as said', ['hello'])
+    expect(rows).toEqual([{ said: 'hello' }])
   })
 
   test('fails for one who sees another certificate', async () => {
