@@ -1,10 +1,13 @@
 /** The query protocol of `@neondatabase/serverless`, asked by its own driver and by ORMs on it. */
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { neon, neonConfig, NeonDbError } from '@neondatabase/serverless'
+import { neon, neonConfig, NeonDbError, Pool } from '@neondatabase/serverless'
 import { eq, sql as drizzleSql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/neon-http'
+import { drizzle as drizzleOnPool } from 'drizzle-orm/neon-serverless'
 import { migrate } from 'drizzle-orm/neon-http/migrator'
 import { boolean, integer, pgSchema, text } from 'drizzle-orm/pg-core'
 import {
@@ -18,6 +21,7 @@ import {
   type Generated,
 } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createWebSocketStream, WebSocket, WebSocketServer } from 'ws'
 import { openNeon } from '#adapters/neon/open-neon.js'
 import type { AdapterParts } from '#src/database/adapter.js'
 import { openTestServer, type TestServer } from '../support/server.js'
@@ -34,6 +38,8 @@ beforeAll(async () => {
   server = await openTestServer({
     settings: {
       'neon.enabled': true,
+      'postgres_wire.enabled': true,
+      'postgres_wire.port': 0,
       'http.body_bytes_max': bodyBytesMax,
       'http.parameters_max': parametersMax,
       'http.statements_max': queriesMax,
@@ -300,6 +306,8 @@ const tasks = app.table('tasks', {
   done: boolean().notNull().default(false),
 })
 
+const notes = app.table('notes', { id: integer().primaryKey(), title: text().notNull() })
+
 describe('I5: drizzle-orm/neon-http works unchanged', () => {
   const folder = mkdtempSync(join(tmpdir(), 'kalam-drizzle-'))
   afterAll(() => rmSync(folder, { recursive: true }))
@@ -348,6 +356,46 @@ function writeMigration(folder: string): void {
      CREATE INDEX "tasks_title" ON "app"."tasks" ("title");`,
   )
 }
+
+/** The relay of docs/neon.md. */
+async function openRelay(): Promise<WebSocketServer> {
+  const relay = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  relay.on('connection', (socket) => {
+    const stream = createWebSocketStream(socket)
+    const database = connect(server.wirePort, '127.0.0.1')
+    stream.pipe(database).pipe(stream)
+    stream.on('error', () => database.destroy())
+    database.on('error', () => stream.destroy())
+  })
+  await once(relay, 'listening')
+  return relay
+}
+
+test('I5: drizzle-orm/neon-serverless works through a relay to the Postgres wire', async () => {
+  const relay = await openRelay()
+  neonConfig.wsProxy = () => `127.0.0.1:${(relay.address() as AddressInfo).port}/v2`
+  neonConfig.webSocketConstructor = WebSocket
+  neonConfig.useSecureWebSocket = false
+  neonConfig.pipelineConnect = false
+  const pool = new Pool({ connectionString: urlOf('alice', aliceKey) })
+  try {
+    const db = drizzleOnPool(pool)
+    await db.transaction(async (tx) => {
+      await tx.insert(notes).values({ id: 400, title: 'pool' })
+      const [found] = await tx.select({ title: notes.title }).from(notes).where(eq(notes.id, 400))
+      expect(found).toEqual({ title: 'pool' })
+    })
+    const undone = db.transaction(async (tx) => {
+      await tx.delete(notes).where(eq(notes.id, 400))
+      tx.rollback()
+    })
+    await expect(undone).rejects.toThrow('Rollback')
+    expect(await db.$count(notes, eq(notes.id, 400))).toBe(1)
+  } finally {
+    await pool.end()
+    relay.close()
+  }
+})
 
 /** What kysely-neon does: each query one request. */
 class NeonDriver extends DummyDriver {
