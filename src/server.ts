@@ -336,7 +336,7 @@ async function announce(
   try {
     await token?.announce({ home, port })
   } catch (cause) {
-    log.warn('the home folder cannot be written: kalam needs KALAMDB_SERVER_DATA_DIR or a key', {
+    log.info('the home cannot be written: kalam finds its token by KALAMDB_SERVER_DATA_DIR alone', {
       cause: String(cause),
     })
   }
