@@ -2,6 +2,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** Files that take over 15 s. Vitest would begin with the largest, and these few lines last. */
 const longest = [
+  'docker/image',
   'integration/other-nodes',
   'isolation/managed-escapes',
   'crash/power-loss',
