@@ -56,6 +56,7 @@ export class BackendSettings {
       probe: probeSetting,
       change: () => this.set(probeSetting, '1234', guc.superuserSet),
       valueOf: (name) => this.get(name) ?? '',
+      ignored: identitySetting,
     })
     this.#reset(probeSetting)
   }
@@ -93,8 +94,10 @@ export class BackendSettings {
   /** What was changed since the defaults were set, in a transaction too, by whatever. */
   changed(): Map<string, string> {
     const found = new Map<string, string>()
+    const isReadOnly = this.#defaults.get(readOnlySetting) === 'on'
     for (const { name, value } of this.#records.changed()) {
-      const isOurs = name === identitySetting || (name === readOnlySetting && value === 'off')
+      // What callers who may write are given.
+      const isOurs = name === readOnlySetting && value === 'off' && !isReadOnly
       if (!isOurs) found.set(name.toLowerCase(), value)
     }
     return found

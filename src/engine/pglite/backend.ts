@@ -232,7 +232,7 @@ export class Backend {
     this.#resident = settings
     this.#settings.exchange(settings ?? { defaults: noSettings, changed: noSettings })
     delete this.#applied.searchPath
-    delete this.#applied.readOnly
+    this.#applied.readOnly = settings?.changed.get(readOnlySetting) === 'on'
   }
 
   #startReply(replyBytesMax: number): void {

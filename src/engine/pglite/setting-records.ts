@@ -44,18 +44,22 @@ export class SettingRecords {
   /** The head of PostgreSQL's list of all that are not at their defaults: `guc_nondef_list`. */
   readonly #list: number
   readonly #known = new Map<number, KnownValue>()
+  readonly #names = new Map<number, string>()
+  readonly #ignored: string
 
   /**
    * `probe` is a setting that is at its default; `change` changes it. `valueOf` gives what PostgreSQL
-   * says a setting is.
+   * says a setting is. That which is `ignored` is none of a session's.
    */
   constructor(options: {
     readonly memory: StaticMemory
     readonly probe: string
     readonly change: () => void
     readonly valueOf: (name: string) => string
+    readonly ignored: string
   }) {
     this.#memory = options.memory
+    this.#ignored = options.ignored
     this.#valueOf = options.valueOf
     const record = this.#find(options.probe)
     options.change()
@@ -69,20 +73,31 @@ export class SettingRecords {
 
   /** All that were changed in the session or transaction, except what belongs to a transaction. */
   changed(): ChangedSetting[] {
-    const memory = this.#memory
+    const { words } = this.#memory
     const found: ChangedSetting[] = []
+    // Every unit of a session that lasts comes here, and over half a hundred records: no calls.
     for (
-      let at = memory.word(this.#list + link.next);
+      let at = words[(this.#list + link.next) >> 2] ?? 0;
       at !== this.#list;
-      at = memory.word(at + link.next)
+      at = words[(at + link.next) >> 2] ?? 0
     ) {
       const record = at - link.inRecord
-      if (memory.word(record + field.source) !== sourceSession) continue
-      if ((memory.word(record + field.flags) & notOwnFlags) !== 0) continue
-      const name = memory.text(memory.word(record + field.name))
-      found.push({ name, value: this.#value(record, name) })
+      if (words[(record + field.source) >> 2] !== sourceSession) continue
+      if (((words[(record + field.flags) >> 2] ?? 0) & notOwnFlags) !== 0) continue
+      const name = this.#name(record)
+      if (name !== this.#ignored) found.push({ name, value: this.#value(record, name) })
     }
     return found
+  }
+
+  /** The names of those that an extension or nobody defines may be freed. */
+  #name(record: number): string {
+    const pointer = this.#memory.word(record + field.name)
+    const known = this.#names.get(pointer)
+    if (known !== undefined) return known
+    const name = this.#memory.text(pointer)
+    if (this.#memory.isStatic(pointer)) this.#names.set(pointer, name)
+    return name
   }
 
   #value(record: number, name: string): string {
@@ -90,10 +105,15 @@ export class SettingRecords {
     const address = memory.word(record + variable)
     const kind = memory.word(record + field.type)
     const low = memory.word(address)
-    // A new text may be where an old one was.
-    if (kind === type.string) return low === 0 ? '' : memory.text(low)
-    const high = kind === type.real ? memory.word(address + 4) : 0
     const known = this.#known.get(record)
+    // A new text may be where an old one was.
+    if (kind === type.string) {
+      if (known !== undefined && memory.hasText(low, known.value)) return known.value
+      const value = low === 0 ? '' : memory.text(low)
+      this.#known.set(record, { low, high: 0, value })
+      return value
+    }
+    const high = kind === type.real ? memory.word(address + 4) : 0
     if (known?.low === low && known.high === high) return known.value
     const value = this.#valueOf(name)
     this.#known.set(record, { low, high, value })

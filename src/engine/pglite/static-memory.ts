@@ -50,6 +50,15 @@ export class StaticMemory {
     return this.#module.UTF8ToString(pointer, bytesMax)
   }
 
+  /** Whether there is just this text; reading it takes longer. */
+  hasText(pointer: number, text: string): boolean {
+    const bytes = this.#module.HEAPU8
+    // Not so for what is not ASCII, which is then read.
+    for (let at = 0; at < text.length; at++)
+      if (bytes[pointer + at] !== text.charCodeAt(at)) return false
+    return bytes[pointer + text.length] === 0
+  }
+
   isStatic(address: number): boolean {
     return address > 0 && address < this.#end
   }
@@ -106,6 +115,11 @@ export class StaticMemory {
     const bytes = Buffer.from(this.#module.HEAPU8.buffer, 0, this.#end)
     const wanted = Buffer.from(`${text}\0`)
     for (let at = bytes.indexOf(wanted); at >= 0; at = bytes.indexOf(wanted, at + 1)) yield at
+  }
+
+  /** All words, by address / 4, until memory grows. */
+  get words(): Uint32Array {
+    return this.#view()
   }
 
   /** Memory that has grown is another buffer. */

@@ -1,9 +1,18 @@
 /** Sessions that last: each finds its own again, whoever used the one backend in between. */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { firstError } from '#src/engine/backend-messages.js'
 import type { Identity, Notification, SessionOptions } from '#src/engine/engine.js'
 import { MessageWriter, simpleQuery, syncMessage } from '#src/engine/frontend-messages.js'
-import { openTestEngine, rowsOf, statusOf, unit, type TestEngine } from '../../support/engine.js'
+import {
+  copyOfTemplate,
+  openTestEngine,
+  rowsOf,
+  statusOf,
+  unit,
+  type TestEngine,
+} from '../../support/engine.js'
 
 let opened: TestEngine
 let alice: Identity
@@ -173,6 +182,15 @@ describe('settings', () => {
     await outside('SELECT 1')
     expect(firstError(await writer.query('CREATE TABLE attic.no ()'))?.sqlState).toBe('25006')
     expect(await outside(show('default_transaction_read_only'))).toEqual([['off']])
+    const settings = new Map([['default_transaction_read_only', 'on']])
+    await using reader = lasting(alice, { settings })
+    expect(await reader.rows(show('transaction_read_only'))).toEqual([['on']])
+    await reader.query('SET default_transaction_read_only = off')
+    await outside('SELECT 1')
+    expect(await reader.rows(show('transaction_read_only'))).toEqual([['off']])
+    await reader.query('RESET default_transaction_read_only')
+    await outside('SELECT 1')
+    expect(await reader.rows(show('transaction_read_only'))).toEqual([['on']])
   })
 
   test('end with the session', async () => {
@@ -299,6 +317,25 @@ describe('temporary objects', () => {
     expect(await outside(names)).toEqual([['kept']])
     expect(await session.rows('SELECT n FROM kept')).toEqual([['1']])
   })
+})
+
+test('temporary objects of sessions that nobody ended are dropped at the next start', async () => {
+  const folder = copyOfTemplate()
+  try {
+    {
+      await using stopped = await openTestEngine({ folder })
+      for (const table of ['one', 'two', 'three']) {
+        const session = stopped.engine.openSession({ lasts: true })
+        await session.run(unit(`CREATE TEMP TABLE ${table} (body text)`))
+      }
+    }
+    await using started = await openTestEngine({ folder })
+    const left = `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'pg%temp\\_0\\_%'
+      UNION ALL SELECT relname FROM pg_class WHERE relpersistence = 't'`
+    expect(rowsOf(await started.engine.run(unit(left)))).toEqual([])
+  } finally {
+    rmSync(join(folder, '..'), { recursive: true, force: true })
+  }
 })
 
 describe('sequences', () => {
