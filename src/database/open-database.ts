@@ -40,6 +40,7 @@ import type { StatementLog } from './statement-log.js'
 import type { WireSession, WireSessionOptions } from './wire-session.js'
 import { openWireSession } from './wire/local-wire-session.js'
 import { NotificationHub } from './wire/notification-hub.js'
+import { readReportedDefaults } from './wire/reported-settings.js'
 
 export interface DatabaseSettings {
   readonly statementTimeoutMs: number
@@ -68,6 +69,7 @@ export function createDatabase(options: DatabaseOptions): Database {
 class LocalDatabase implements Database {
   readonly #options: DatabaseOptions
   readonly #hub: NotificationHub
+  #reportedDefaults: Promise<ReadonlyMap<string, string>> | undefined
   #isClosed = false
 
   constructor(options: DatabaseOptions) {
@@ -184,7 +186,14 @@ class LocalDatabase implements Database {
   }
 
   openWireSession(caller: Caller, options: WireSessionOptions): Promise<WireSession> {
-    return openWireSession({ ...this.#options, hub: this.#hub }, caller, options)
+    const reportedDefaults = () => this.#defaultsReported()
+    return openWireSession({ ...this.#options, hub: this.#hub, reportedDefaults }, caller, options)
+  }
+
+  #defaultsReported(): Promise<ReadonlyMap<string, string>> {
+    this.#reportedDefaults ??= readReportedDefaults(this.#options.rooms.queries)
+    this.#reportedDefaults.catch(() => (this.#reportedDefaults = undefined))
+    return this.#reportedDefaults
   }
 
   close(): void {

@@ -3,7 +3,7 @@ import type { TextValue } from '../../engine/frontend-messages.js'
 import { clientMessage, clientTag, target } from './client-messages.js'
 
 /** Of a statement and of a portal. */
-const aside = 'kalam_aside'
+export const aside = 'kalam_aside'
 
 /** What an error left behind goes first. */
 const before = [

@@ -74,23 +74,21 @@ export function readExecute(message: Uint8Array): ExecuteMessage {
   return { portal: text, rowsMax: asBuffer(message).readInt32BE(end) }
 }
 
-/** The part of a Bind that says which formats its result is to have. Its values begin at `valuesAt`. */
-export function resultFormats(message: Uint8Array, valuesAt: number): Uint8Array {
+/** Where the part of a Bind begins that says which formats its result is to have. */
+export function formatsStart(message: Uint8Array, valuesAt: number): number {
   const bytes = asBuffer(message)
   try {
     let at = valuesAt + 2 + 2 * bytes.readUInt16BE(valuesAt)
     const count = bytes.readUInt16BE(at)
     at += 2
     for (let index = 0; index < count; index++) at += 4 + Math.max(0, bytes.readInt32BE(at))
-    return message.subarray(at)
+    return at
   } catch (cause) {
     // It ends before that; PostgreSQL will say so.
-    if (cause instanceof RangeError) return noFormats
+    if (cause instanceof RangeError) return message.length
     throw cause
   }
 }
-
-const noFormats = Uint8Array.of(0, 0)
 
 /** A message of our own; strings end as the protocol's do. */
 export function clientMessage(

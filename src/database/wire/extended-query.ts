@@ -12,7 +12,7 @@ import {
   readExecute,
   readNamed,
   readParse,
-  resultFormats,
+  formatsStart,
   target,
 } from './client-messages.js'
 import type { CopyStatements } from './copy-statement.js'
@@ -43,8 +43,9 @@ interface Portal {
   readonly statement: Prepared
   /** As what it was bound; undefined for an empty text. */
   readonly runnable: Runnable | undefined
-  /** Formats of the result of a KalamDB statement, as Bind had them. */
-  readonly formats: Uint8Array | undefined
+  readonly bind: Uint8Array
+  /** Where its values begin. */
+  readonly valuesAt: number
 }
 
 export class ExtendedQuery {
@@ -184,10 +185,7 @@ export class ExtendedQuery {
             backendName,
             message.subarray(valuesAt),
           )
-      const { plan } = statement
-      const isOurs = plan !== undefined && isKalam(plan)
-      const formats = isOurs ? resultFormats(message, valuesAt) : undefined
-      this.#portals.set(portal, { statement, runnable, formats })
+      this.#portals.set(portal, { statement, runnable, bind: message, valuesAt })
       this.#add(runnable, sent)
     }
     const preparing = this.#readyToRun(statement)
@@ -226,18 +224,23 @@ export class ExtendedQuery {
   }
 
   #execute(message: Uint8Array): undefined | Promise<void> {
-    const { portal } = readExecute(message)
-    const { runnable, statement, formats } = this.#portals.get(portal) ?? {}
-    if (statement?.plan !== undefined && isKalam(statement.plan))
-      return this.#options.runKalam(statement.plan, formats)
+    const { portal, rowsMax } = readExecute(message)
+    const bound = this.#portals.get(portal)
+    const { runnable, statement } = bound ?? {}
+    if (bound !== undefined && statement?.plan !== undefined && isKalam(statement.plan))
+      return this.#options.runKalam(statement.plan, boundParts(bound).formats)
     const sent =
       portal === ''
         ? message
         : clientMessage(clientTag.execute, this.#backendName(portal), message.subarray(-4))
     const copy = runnable?.plan.copy
-    if (runnable === undefined) this.#add(undefined, sent)
+    if (bound === undefined || runnable === undefined) this.#add(undefined, sent)
     else if (copy !== undefined) return this.#options.copies.run(runnable, copy, true)
-    else this.#options.steps.execute(runnable, sent)
+    else {
+      const name = rowsMax === 0 ? this.#backendName(portal) : undefined
+      const { steps } = this.#options
+      steps.execute({ runnable, types: bound.statement.types, ...boundParts(bound) }, sent, name)
+    }
     return undefined
   }
 
@@ -330,6 +333,11 @@ export class ExtendedQuery {
   #identityOf(runnable: Runnable | undefined): Identity {
     return runnable?.identity ?? this.#options.identity
   }
+}
+
+function boundParts({ bind, valuesAt }: Portal) {
+  const at = formatsStart(bind, valuesAt)
+  return { values: bind.subarray(valuesAt, at), formats: bind.subarray(at) }
 }
 
 function isSameText(one: Runnable | undefined, other: Runnable | undefined): boolean {

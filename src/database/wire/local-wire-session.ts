@@ -12,8 +12,8 @@ import type { Callers } from '../../access/callers.js'
 import type { Dialect } from '../../dialect/open-dialect.js'
 import type { KalamPlan, Plan, PlanContext } from '../../dialect/plan.js'
 import type { Session } from '../../engine/engine.js'
-import { dataRows, firstError } from '../../engine/backend-messages.js'
-import { MessageWriter } from '../../engine/frontend-messages.js'
+import { firstError } from '../../engine/backend-messages.js'
+import { syncMessage } from '../../engine/frontend-messages.js'
 import { DbError } from '../../errors.js'
 import type { Caller } from '../database.js'
 import { listsLiveQueries, writeLiveQueries } from '../live-query-list.js'
@@ -27,9 +27,12 @@ import { CopyStatements } from './copy-statement.js'
 import { ExtendedQuery } from './extended-query.js'
 import { isKalam, runKalam } from './kalam-steps.js'
 import type { NotificationHub } from './notification-hub.js'
+import { LargeResults } from './large-results.js'
+import type { PieceBounds } from './piece-rows.js'
 import { nameInPostgres } from './own-names.js'
 import { Pipeline } from './pipeline.js'
 import { commandComplete, emptyQuery, type TransactionStatus } from './server-messages.js'
+import { ReportedSettings } from './reported-settings.js'
 import { SessionComposer } from './session-composer.js'
 import { refuseStartup, SessionSettings } from './session-settings.js'
 import { SessionEffects } from './session-effects.js'
@@ -42,7 +45,8 @@ export interface WireRooms {
   readonly log: StatementLog
   readonly hub: NotificationHub
   readonly spools: Spools
-  readonly settings: {
+  readonly reportedDefaults: () => Promise<ReadonlyMap<string, string>>
+  readonly settings: PieceBounds & {
     readonly statementTimeoutMs: number
     readonly leaseWaitMs: number
     readonly resultBytesMax: number
@@ -84,9 +88,10 @@ class LocalWireSession implements WireSession {
   readonly #composer: SessionComposer
   readonly #effects: SessionEffects
   readonly #steps: StatementSteps
+  readonly #largeResults: LargeResults
   readonly #copies: CopyStatements
   readonly #extended: ExtendedQuery
-  #parameters: ReadonlyMap<string, string> = new Map()
+  readonly #reported: ReportedSettings
   #closing: Promise<void> | undefined
 
   constructor(
@@ -104,13 +109,22 @@ class LocalWireSession implements WireSession {
       ...{ lasts: true, settings, namePrefix, processId },
     })
     this.#settings = new SessionSettings(() => this.#session.settings, rooms.settings)
+    this.#reported = new ReportedSettings({
+      settings: () => this.#session.settings,
+      defaults: rooms.reportedDefaults,
+      userName: caller.name,
+    })
     this.#pipeline = new Pipeline({
       ...{ client, identity },
       session: this.#session,
       limits: () => this.#limits(),
+      bounds: rooms.settings,
       onSchemaChange: () => this.#composer.schemaChanged(),
       onReady: (status, hasFailed) => this.#ready(status, hasFailed),
-      beforeReady: () => this.#effects.takeNotified(),
+      beforeReady: (status) => [
+        ...this.#reported.news(),
+        ...(status === 'I' ? this.#effects.takeNotified() : []),
+      ],
     })
     this.#effects = new SessionEffects({
       ...{ namePrefix, identity, client, hub: rooms.hub, pipeline: this.#pipeline },
@@ -122,7 +136,11 @@ class LocalWireSession implements WireSession {
     })
     this.#steps = new StatementSteps({
       ...{ namePrefix, log: rooms.log, effects: this.#effects },
+      largeResults: () => this.#largeResults,
       ...{ pipeline: this.#pipeline, composer: this.#composer },
+    })
+    this.#largeResults = new LargeResults({
+      ...{ client, namePrefix, bounds: rooms.settings, pipeline: this.#pipeline },
     })
     this.#copies = new CopyStatements({
       ...{ client, spools: rooms.spools, copyBytesMax: rooms.settings.copyBytesMax },
@@ -139,26 +157,21 @@ class LocalWireSession implements WireSession {
   }
 
   get parameters(): ReadonlyMap<string, string> {
-    return this.#parameters
+    return this.#reported.told
   }
 
   /** Applies what the session is started with, and reads what the greeting says of it. */
   async open(): Promise<void> {
-    const bytes = new MessageWriter().parse('', selectReported).bind('', []).execute().sync()
     const unit = { ...this.#limits(), identity: this.#caller.identity }
-    const reply = await this.#session.run({ ...unit, bytes: bytes.finish() })
+    const reply = await this.#session.run({ ...unit, bytes: syncMessage })
     const error = firstError(reply)
     if (error !== undefined) throw error
-    const [values = []] = dataRows(reply)
-    const parameters = new Map<string, string>(
-      reported.map((name, index) => [name, values[index] ?? '']),
-    )
-    parameters.set('session_authorization', this.#caller.name)
-    this.#parameters = parameters
+    await this.#reported.open()
   }
 
   async run(messages: readonly Uint8Array[]): Promise<void> {
     this.#effects.begin()
+    this.#pipeline.isCancelled = false
     for (const message of messages) {
       const done = this.#take(message)
       if (done !== undefined) await done
@@ -167,6 +180,7 @@ class LocalWireSession implements WireSession {
   }
 
   cancel(): void {
+    this.#pipeline.isCancelled = true
     this.#session.cancel()
   }
 
@@ -293,20 +307,3 @@ class LocalWireSession implements WireSession {
     }
   }
 }
-
-/** What PostgreSQL reports to clients at start and after each change (PG docs 55.2.7). */
-const reported = [
-  ...['application_name', 'client_encoding', 'DateStyle', 'default_transaction_read_only'],
-  ...['in_hot_standby', 'integer_datetimes', 'IntervalStyle', 'is_superuser', 'scram_iterations'],
-  ...[
-    'search_path',
-    'server_encoding',
-    'server_version',
-    'standard_conforming_strings',
-    'TimeZone',
-  ],
-] as const
-
-const selectReported = `select ${reported
-  .map((name) => `pg_catalog.current_setting('${name}')`)
-  .join(', ')}`

@@ -11,7 +11,8 @@ import type { CopyStream, Identity, Reply, Session } from '../../engine/engine.j
 import { DbError } from '../../errors.js'
 import type { WireClient } from '../wire-session.js'
 import { clientMessage, clientTag } from './client-messages.js'
-import { failEach, readReply, type ReplyRead, type Step } from './read-reply.js'
+import { firstPieceRows, nextPieceRows, type PieceBounds } from './piece-rows.js'
+import { failEach, readReply, type LargeResult, type ReplyRead, type Step } from './read-reply.js'
 import { errorMessage, readyForQuery, type TransactionStatus } from './server-messages.js'
 
 export interface PipelineLimits {
@@ -27,12 +28,14 @@ export interface PipelineOptions {
   /** Who Sync and what we refuse run as. */
   readonly identity: Identity
   readonly limits: () => PipelineLimits
+  /** How large results are read. */
+  readonly bounds: PieceBounds
   /** DDL was done, by a function perhaps. */
   readonly onSchemaChange: () => void
   /** ReadyForQuery came: nothing is pending. */
   readonly onReady: (status: TransactionStatus, hasFailed: boolean) => void
-  /** What else is to be said before ReadyForQuery outside of transactions. */
-  readonly beforeReady: () => readonly Uint8Array[]
+  /** What else is to be said before ReadyForQuery. */
+  readonly beforeReady: (status: TransactionStatus) => readonly Uint8Array[]
 }
 
 export interface RunOptions {
@@ -69,6 +72,8 @@ export class Pipeline {
   #isRefused = false
   /** Said before anything else. */
   readonly #unsaid: Uint8Array[] = []
+  /** The client has asked to end what runs. */
+  isCancelled = false
   #hasExecutes = false
   #tookMs = 0
 
@@ -166,7 +171,7 @@ export class Pipeline {
   }
 
   #heard(): readonly Uint8Array[] {
-    return this.#status === 'I' ? this.#options.beforeReady() : []
+    return this.#options.beforeReady(this.#status)
   }
 
   /** Runs messages of our own as the system or the caller, after all that is pending. */
@@ -198,8 +203,60 @@ export class Pipeline {
     end: 'flush' | 'sync' | 'hidden-sync',
     how: RunOptions,
   ): Promise<ReplyRead | undefined> {
+    const large = end === 'sync' && !this.#isOpen ? part.steps.at(-1)?.large : undefined
+    if (large !== undefined && this.#status === 'T') return this.#runInPieces(part, large)
+    if (large?.again !== undefined && this.#status === 'I')
+      return this.#runOrAgain(part, large.again)
     const reply = await this.#runUnit(part, end === 'flush' ? flushMessage : syncMessage, how)
+    return reply === undefined ? undefined : this.#read(reply, part, end, how)
+  }
+
+  /** Whole if it fits; else the query is run again, its rows a piece at a time. */
+  async #runOrAgain(part: Part, again: () => Promise<void>): Promise<ReplyRead | undefined> {
+    const reply = await this.#runUnit(part, syncMessage, { mayBeTooLarge: true })
     if (reply === undefined) return undefined
+    if (reply !== 'too-large') return this.#read(reply, part, 'sync', {})
+    const { identity, messages, steps } = part
+    const before = { identity, messages: messages.slice(0, -1), steps: steps.slice(0, -1) }
+    await this.#run(before, 'hidden-sync', {})
+    if (this.#passesOver) return undefined
+    try {
+      await again()
+    } catch (error) {
+      if (!(error instanceof DbError) || endsConnection.has(error.code)) throw error
+      this.#passesOver = true
+      await this.#send([errorMessage(error)])
+    }
+    return undefined
+  }
+
+  /** In a transaction the portal stays between two units, and the engine is the session's anyway. */
+  async #runInPieces(part: Part, large: LargeResult): Promise<ReplyRead | undefined> {
+    const { identity } = part
+    const last = part.steps.at(-1)
+    let { messages, steps } = part
+    let rows = firstPieceRows
+    for (let total = 0; last !== undefined;) {
+      messages = [...messages.slice(0, -1), large.execute(rows)]
+      const piece = { identity, messages, steps }
+      const reply = await this.#runUnit(piece, syncMessage, {})
+      if (reply === undefined) return undefined
+      const read = await this.#read(reply, piece, 'sync', {})
+      if (!read.isSuspended) return read
+      total += read.rows
+      rows = nextPieceRows(rows, reply.length, this.#options.bounds)
+      messages = messages.slice(-1)
+      steps = [countingFrom(total, last)]
+    }
+    return undefined
+  }
+
+  async #read(
+    reply: Reply,
+    part: Part,
+    end: 'flush' | 'sync' | 'hidden-sync',
+    how: RunOptions,
+  ): Promise<ReplyRead> {
     const read = readReply(reply, part.steps, {
       hidesReady: end === 'hidden-sync',
       schemaChanged: this.#options.onSchemaChange,
@@ -225,7 +282,21 @@ export class Pipeline {
     part: Part,
     end: Uint8Array,
     { copy, beforeAnswer }: RunOptions,
-  ): Promise<Reply | undefined> {
+  ): Promise<Reply | undefined>
+  async #runUnit(
+    part: Part,
+    end: Uint8Array,
+    how: { readonly mayBeTooLarge: true },
+  ): Promise<Reply | 'too-large' | undefined>
+  async #runUnit(
+    part: Part,
+    end: Uint8Array,
+    {
+      copy,
+      beforeAnswer,
+      mayBeTooLarge = false,
+    }: RunOptions & { readonly mayBeTooLarge?: boolean },
+  ): Promise<Reply | 'too-large' | undefined> {
     const { session, limits } = this.#options
     const bytes = Buffer.concat([...part.messages, end])
     const startedAt = performance.now()
@@ -239,6 +310,7 @@ export class Pipeline {
       return reply
     } catch (error) {
       if (!(error instanceof DbError) || endsConnection.has(error.code)) throw error
+      if (mayBeTooLarge && error.code === 'RESULT_TOO_LARGE') return 'too-large'
       settle()
       failEach(part.steps, error)
       this.#passesOver = true
@@ -259,6 +331,15 @@ export class Pipeline {
     const sent = this.#options.client.send(messages.length === 1 ? first : Buffer.concat(messages))
     if (sent instanceof Promise) await sent
   }
+}
+
+/** A portal's last portion counts only itself. */
+function countingFrom(total: number, step: Step): Step {
+  const tagFor = (tag: string): string => {
+    const whole = tag.replace(/\d+$/, (count) => String(total + Number(count)))
+    return step.tagFor?.(whole) ?? whole
+  }
+  return { ...step, tagFor }
 }
 
 function passOver({ steps }: Part): void {

@@ -22,7 +22,7 @@ import {
 
 /** One message of a unit, and what becomes of its answer. */
 export interface Step {
-  readonly hides: 'nothing' | 'everything' | 'no-data'
+  readonly hides: 'nothing' | 'everything' | 'no-data' | 'all-but-rows'
   /** The error or notice in the client's words: positions in its text, names that it gave. */
   readonly inClientsWords?: (message: Uint8Array) => Uint8Array
   /** What is said in place of the error that this step is sure to bring. */
@@ -35,8 +35,18 @@ export interface Step {
   readonly failed?: ((error: DbError | undefined) => void) | undefined
   /** DDL that it does is of no concern to anyone: a table for the time of a COPY. */
   readonly isOnTheWay?: boolean
+  /** Its result may be large. */
+  readonly large?: LargeResult | undefined
   /** It is an Execute. */
   readonly executes?: boolean
+}
+
+/** The ways of a result that is too large to pass whole. */
+export interface LargeResult {
+  /** The Execute, for so many rows at most. */
+  readonly execute: (rowsMax: number) => Uint8Array
+  /** Runs it again, outside of transactions; undefined if that would do something twice. */
+  readonly again: (() => Promise<void>) | undefined
 }
 
 export interface ReplyRead {
@@ -45,6 +55,10 @@ export interface ReplyRead {
   /** Of ReadyForQuery; undefined if the unit ended in Flush. */
   readonly status: TransactionStatus | undefined
   readonly hasFailed: boolean
+  /** A portal has more rows, which the client did not ask to have in portions. */
+  readonly isSuspended: boolean
+  /** Rows of all steps. */
+  readonly rows: number
 }
 
 export interface ReadOptions {
@@ -73,6 +87,8 @@ export function readReply(
   let next = 0
   let status: TransactionStatus | undefined
   let hasFailed = false
+  let isSuspended = false
+  let rows = 0
   for (let at = 0; at < reply.length;) {
     const tag = reply[at] ?? 0
     const end = at + 1 + lengthAt(reply, at + 1)
@@ -84,10 +100,22 @@ export function readReply(
       case serverTag.rowDescription:
       case serverTag.noData:
       case serverTag.emptyQuery:
-      case serverTag.portalSuspended:
         if (hides(step, tag)) replace(at, end)
         next += 1
         step?.succeeded?.(undefined)
+        break
+      case serverTag.portalSuspended:
+        if (step?.large === undefined) {
+          next += 1
+          step?.succeeded?.(undefined)
+        } else {
+          isSuspended = true
+          replace(at, end)
+        }
+        break
+      case serverTag.dataRow:
+        rows += 1
+        if (step?.hides === 'everything') replace(at, end)
         break
       case serverTag.commandComplete: {
         const command = ascii(reply, at + headerBytes, end - 1)
@@ -117,23 +145,28 @@ export function readReply(
           replace(at, end, step.inClientsWords(reply.subarray(at, end)))
         break
       }
+      case serverTag.parameterStatus:
       case serverTag.notification:
-        // It comes to all who listen by another way.
+        // The client hears of settings and notifications of its session, by another way.
         replace(at, end)
         break
       case serverTag.readyForQuery:
         status = statusAt(reply, at + headerBytes)
+        if (isSuspended) {
+          replace(at, end)
+          break
+        }
         for (const message of beforeReady(status, hasFailed)) replace(at, at, message)
         if (hidesReady) replace(at, end)
         break
       default:
-        // Rows, ParameterDescription before its RowDescription, COPY, ParameterStatus.
-        if (step?.hides === 'everything' && tag !== serverTag.parameterStatus) replace(at, end)
+        // ParameterDescription before its RowDescription, COPY.
+        if (step?.hides === 'everything') replace(at, end)
     }
     at = end
   }
   replace(reply.length, reply.length)
-  return { pieces, status, hasFailed }
+  return { pieces, status, hasFailed, isSuspended, rows }
 }
 
 /** A notice by which the system tells itself something, or that its own functions brought about. */
@@ -151,7 +184,7 @@ export function failEach(steps: readonly Step[], error: DbError): void {
 
 function hides(step: Step | undefined, tag: number): boolean {
   if (step === undefined || step.hides === 'nothing') return false
-  return step.hides === 'everything' || tag === serverTag.noData
+  return step.hides !== 'no-data' || tag === serverTag.noData
 }
 
 function statusAt(reply: Uint8Array, at: number): TransactionStatus {

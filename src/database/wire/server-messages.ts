@@ -6,6 +6,7 @@ export const serverTag = {
   bindComplete: 0x32,
   closeComplete: 0x33,
   commandComplete: 0x43,
+  dataRow: 0x44,
   emptyQuery: 0x49,
   error: 0x45,
   notice: 0x4e,
