@@ -7,6 +7,7 @@
  *
  * What one session sets, prepares, makes or listens to is its own, though one backend serves all.
  */
+import type { DbError } from '../errors.js'
 
 /** What a session says to its client, and hears of it while a statement runs. */
 export interface WireClient {
@@ -21,6 +22,11 @@ export interface WireClient {
    * is gone.
    */
   copyData(): AsyncIterable<Uint8Array>
+  /**
+   * The session is over, though nothing runs: TRANSACTION_TIMEOUT, because its transaction was idle or
+   * open for too long. To be said as FATAL; close the session then.
+   */
+  end(error: DbError): void
 }
 
 export interface WireSessionOptions {

@@ -6,6 +6,7 @@ import { serialize } from 'pg-protocol'
 import { Parser } from 'pg-protocol/dist/parser.js'
 import type { BackendMessage } from 'pg-protocol/dist/messages.js'
 import type { Caller } from '#src/database/database.js'
+import type { DbError } from '#src/errors.js'
 import type { WireClient, WireSession } from '#src/database/wire-session.js'
 import type { TestServer } from './server.js'
 
@@ -17,6 +18,8 @@ export interface TestWire extends AsyncDisposable {
   run(...messages: readonly Uint8Array[]): Promise<readonly Said[]>
   /** Runs a Query. */
   query(sql: string): Promise<readonly Said[]>
+  /** Why the session was over by itself. */
+  readonly ended: Promise<DbError>
   /** What was said outside of `run`. */
   readonly heard: Said[]
 }
@@ -31,12 +34,15 @@ export interface WireOptions {
 export async function openWire(server: TestServer, options: WireOptions = {}): Promise<TestWire> {
   const parser = new Parser()
   const heard: Said[] = []
+  let end: (error: DbError) => void = () => undefined
+  const ended = new Promise<DbError>((resolve) => (end = resolve))
   const client: WireClient = {
     send: (messages) => {
       // The parser keeps parts of what it is given.
       parser.parse(Buffer.from(messages), (message) => heard.push(message as Said))
     },
     copyData: options.copyData ?? noData,
+    end: (error) => end(error),
   }
   const caller: Caller = await server.database.authenticate(options.key ?? server.adminKey)
   const session = await server.database.openWireSession(caller, {
@@ -53,6 +59,7 @@ export async function openWire(server: TestServer, options: WireOptions = {}): P
   }
   return {
     ...{ session, run, heard },
+    ended,
     query: (sql) => run(serialize.query(sql)),
     [Symbol.asyncDispose]: () => session.close(),
   }

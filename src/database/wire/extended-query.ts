@@ -20,6 +20,7 @@ import { describingText, isKalam } from './kalam-steps.js'
 import { nameInPostgres } from './own-names.js'
 import type { Pipeline } from './pipeline.js'
 import type { Step } from './read-reply.js'
+import { parseComplete } from './server-messages.js'
 import type { SessionComposer } from './session-composer.js'
 import { parseMessage, type Prepared, type Runnable } from './session-statement.js'
 import type { StatementSteps } from './statement-steps.js'
@@ -104,14 +105,32 @@ export class ExtendedQuery {
     }
   }
 
+  /** Takes a Parse that PostgreSQL is to get later. Errors: those of the text. */
+  defer(message: Uint8Array): void {
+    const statement = this.#readStatement(message)
+    statement.isThere = false
+    this.#statements.set(statement.name, statement)
+    if (statement.name === '') this.#unnamedIsThere = false
+    this.#options.pipeline.sayLocally(parseComplete)
+  }
+
   #parse(message: Uint8Array): undefined | Promise<void> {
+    const statement = this.#readStatement(message)
+    const composing = this.#composed(statement.plan)
+    if (composing instanceof Promise)
+      return composing.then((runnable) => this.#addParse(statement, runnable, message))
+    this.#addParse(statement, composing, message)
+    return undefined
+  }
+
+  #readStatement(message: Uint8Array): Prepared {
     const { name, text, typesAt } = readParse(message)
     const plan = this.#planOne(text)
     if (name !== '' && this.#statements.has(name))
       throw new DbError('ALREADY_EXISTS', `prepared statement "${name}" already exists`, {
         sqlState: '42P05',
       })
-    const statement: Prepared = {
+    return {
       ...{ name, plan },
       text: plan !== undefined && isKalam(plan) ? describingText(plan) : text,
       backendName: this.#backendName(name),
@@ -119,11 +138,6 @@ export class ExtendedQuery {
       runnable: undefined,
       isThere: true,
     }
-    const composing = this.#composed(plan)
-    if (composing instanceof Promise)
-      return composing.then((runnable) => this.#addParse(statement, runnable, message))
-    this.#addParse(statement, composing, message)
-    return undefined
   }
 
   /** PostgreSQL takes one statement, or none. */
@@ -279,7 +293,9 @@ export class ExtendedQuery {
   #prepareNow(statement: Prepared): undefined | Promise<void> {
     const { plan, runnable, name } = statement
     const isThere = name === '' ? this.#unnamedIsThere : statement.isThere
-    const isCurrent = runnable === undefined || this.#options.composer.isCurrent(runnable)
+    const isComposed = runnable !== undefined || plan === undefined || isKalam(plan)
+    const isCurrent =
+      isComposed && (runnable === undefined || this.#options.composer.isCurrent(runnable))
     if (isThere && isCurrent) return undefined
     const composing = this.#composed(plan)
     if (composing instanceof Promise)

@@ -30,13 +30,14 @@ import type { NotificationHub } from './notification-hub.js'
 import { LargeResults } from './large-results.js'
 import type { PieceBounds } from './piece-rows.js'
 import { nameInPostgres } from './own-names.js'
-import { Pipeline } from './pipeline.js'
+import { inPostgresWords, Pipeline } from './pipeline.js'
 import { commandComplete, emptyQuery, type TransactionStatus } from './server-messages.js'
 import { ReportedSettings } from './reported-settings.js'
 import { SessionComposer } from './session-composer.js'
 import { refuseStartup, SessionSettings } from './session-settings.js'
 import { SessionEffects } from './session-effects.js'
 import { StatementSteps } from './statement-steps.js'
+import { TransactionDeadlines } from './transaction-deadlines.js'
 
 export interface WireRooms {
   readonly rooms: RunnerRooms
@@ -89,6 +90,7 @@ class LocalWireSession implements WireSession {
   readonly #effects: SessionEffects
   readonly #steps: StatementSteps
   readonly #largeResults: LargeResults
+  readonly #deadlines: TransactionDeadlines
   readonly #copies: CopyStatements
   readonly #extended: ExtendedQuery
   readonly #reported: ReportedSettings
@@ -107,8 +109,10 @@ class LocalWireSession implements WireSession {
     this.#context = { role, readOnly, door: 'postgres' }
     this.#session = rooms.rooms.engine.openSession({
       ...{ lasts: true, settings, namePrefix, processId },
+      onExpired: (error) => client.end(inPostgresWords(error)),
     })
     this.#settings = new SessionSettings(() => this.#session.settings, rooms.settings)
+    this.#deadlines = new TransactionDeadlines(this.#settings, (error) => client.end(error))
     this.#reported = new ReportedSettings({
       settings: () => this.#session.settings,
       defaults: rooms.reportedDefaults,
@@ -171,12 +175,22 @@ class LocalWireSession implements WireSession {
 
   async run(messages: readonly Uint8Array[]): Promise<void> {
     this.#effects.begin()
+    this.#deadlines.work()
     this.#pipeline.isCancelled = false
+    if (this.#mayDefer(messages)) {
+      for (const message of messages.slice(0, -1)) this.#defer(message)
+      await this.#pipeline.sync()
+    } else await this.#runEach(messages)
+    const { isEngaged } = this.#pipeline
+    this.#deadlines.rest(isEngaged)
+    if (!isEngaged) this.#effects.rest()
+  }
+
+  async #runEach(messages: readonly Uint8Array[]): Promise<void> {
     for (const message of messages) {
       const done = this.#take(message)
       if (done !== undefined) await done
     }
-    if (!this.#pipeline.isEngaged) this.#effects.rest()
   }
 
   cancel(): void {
@@ -185,9 +199,29 @@ class LocalWireSession implements WireSession {
   }
 
   close(): Promise<void> {
+    this.#deadlines.stop()
     this.#effects.close()
     this.#closing ??= this.#session.close()
     return this.#closing
+  }
+
+  /**
+   * Preparing must not wait for another's transaction: a client with two connections and one thread
+   * would wait for itself (`pgbench -M prepared -c 2 -j 1`). PostgreSQL gets the text at its first use.
+   */
+  #mayDefer(messages: readonly Uint8Array[]): boolean {
+    const { isEngaged, passesOver } = this.#pipeline
+    if (isEngaged || passesOver || !this.#session.mustWait || messages.length < 2) return false
+    const tags = messages.map(([tag]) => tag)
+    return tags.pop() === clientTag.sync && tags.every((tag) => tag === clientTag.parse)
+  }
+
+  #defer(message: Uint8Array): void {
+    try {
+      if (!this.#pipeline.passesOver) this.#extended.defer(message)
+    } catch (error) {
+      this.#refuse(error)
+    }
   }
 
   #take(message: Uint8Array): undefined | Promise<void> {

@@ -131,6 +131,11 @@ export class Pipeline {
     this.add(this.#options.identity, failingMessage, { hides: 'nothing', refusal: error })
   }
 
+  /** Says something of ours at the next Sync, where nothing else is pending before it. */
+  sayLocally(message: Uint8Array): void {
+    this.#unsaid.push(message)
+  }
+
   /** Says something of ours, after the answers to all that was added before. */
   async say(...messages: readonly Uint8Array[]): Promise<void> {
     await this.flush()
@@ -309,14 +314,15 @@ export class Pipeline {
       settle()
       return reply
     } catch (error) {
-      if (!(error instanceof DbError) || endsConnection.has(error.code)) throw error
+      if (!(error instanceof DbError)) throw error
+      if (endsConnection.has(error.code)) throw inPostgresWords(error)
       if (mayBeTooLarge && error.code === 'RESULT_TOO_LARGE') return 'too-large'
       settle()
       failEach(part.steps, error)
       this.#passesOver = true
       if (!nothingRan.has(error.code)) this.#isUnsure = true
       if (beforeAnswer !== undefined) await beforeAnswer()
-      await this.#send([errorMessage(asPostgres(error))])
+      await this.#send([errorMessage(inPostgresWords(error))])
       return undefined
     }
   }
@@ -373,9 +379,9 @@ function isSame(one: Identity, other: Identity): boolean {
 }
 
 /** In PostgreSQL's words, which clients look for. */
-function asPostgres(error: DbError): DbError {
-  const { code, fields } = error
-  const message = postgresMessages.get(code)
+export function inPostgresWords(error: DbError): DbError {
+  const { code, fields, sqlState } = error
+  const message = postgresMessages.get(code) ?? timeoutMessages.get(sqlState)
   if (message !== undefined) return new DbError(code, message, fields)
   if (code === 'LEASE_TIMEOUT')
     return error.with({
@@ -383,6 +389,11 @@ function asPostgres(error: DbError): DbError {
     })
   return error
 }
+
+const timeoutMessages: ReadonlyMap<string, string> = new Map([
+  ['25P03', 'terminating connection due to idle-in-transaction timeout'],
+  ['25P04', 'terminating connection due to transaction timeout'],
+])
 
 const postgresMessages: ReadonlyMap<string, string> = new Map([
   ['CANCELLED', 'canceling statement due to user request'],

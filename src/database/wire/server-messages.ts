@@ -31,6 +31,8 @@ export function serverMessage(tag: number, body: string | Uint8Array = ''): Buff
   return message
 }
 
+export const parseComplete = serverMessage(serverTag.parseComplete)
+
 export const emptyQuery = serverMessage(serverTag.emptyQuery)
 
 const ready = {

@@ -46,6 +46,16 @@ export class SessionSettings {
     return this.#read().get('row_security') === 'off'
   }
 
+  /** The client's own; 0 for none. */
+  get idleTimeoutMs(): number {
+    return durationMs(this.#read().get('idle_in_transaction_session_timeout'))
+  }
+
+  /** The client's own; 0 for none. */
+  get transactionTimeoutMs(): number {
+    return durationMs(this.#read().get('transaction_timeout'))
+  }
+
   /** The smaller of the client's and the server's. */
   get statementTimeoutMs(): number {
     return smaller(this.#bounds.statementTimeoutMs, this.#read().get('statement_timeout'))

@@ -1,4 +1,5 @@
 /** What a session carries beside rows: COPY, notifications, settings, and results of any size. */
+import { serialize } from 'pg-protocol'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { DbError } from '#src/errors.js'
 import { openTestServer, type TestServer } from '../../support/server.js'
@@ -180,6 +181,42 @@ describe('settings', () => {
       'error 57014: canceling statement due to user request',
       'ready I',
     ])
+  })
+})
+
+describe('another’s transaction', () => {
+  test('keeps nobody from preparing, but from running', async () => {
+    await using holder = await openWire(server)
+    await using other = await openWire(server, { settings: { lock_timeout: '50' } })
+    await holder.query('BEGIN')
+    const prepared = await other.run(
+      serialize.parse({ name: 'p', text: 'SELECT $1::int' }),
+      serialize.parse({ name: 'q', text: 'SELECT nope' }),
+      serialize.sync(),
+    )
+    expect(inShort(prepared)).toEqual(['parseComplete', 'parseComplete', 'ready I'])
+    const wrong = await other.run(serialize.parse({ text: 'SELECT frm x y' }), serialize.sync())
+    expect(errorOf(wrong)).toMatchObject({ code: '42601' })
+    expect(errorOf(await other.query('SELECT 1'))).toMatchObject({ code: '55P03' })
+    await holder.query('COMMIT')
+    const run = (name: string, values: string[]) =>
+      other.run(serialize.bind({ statement: name, values }), serialize.execute(), serialize.sync())
+    expect(inShort(await run('p', ['7']))).toEqual(['bindComplete', 'row 7', 'SELECT 1', 'ready I'])
+    expect(errorOf(await run('q', []))).toMatchObject({ code: '42703', position: '8' })
+    expect(inShort(await run('p', ['8']))).toContain('row 8')
+  })
+
+  test('ends with its session, by the server’s bound or the client’s', async () => {
+    await using idle = await openWire(server)
+    await idle.query("SET idle_in_transaction_session_timeout = '50ms'; BEGIN")
+    await idle.query("INSERT INTO app.items VALUES (9, 'x')")
+    expect(await idle.ended).toMatchObject({
+      sqlState: '25P03',
+      message: 'terminating connection due to idle-in-transaction timeout',
+    })
+    await idle.session.close()
+    await using other = await openWire(server)
+    expect(inShort(await other.query('SELECT count(*) FROM app.items'))).toContain('row 0')
   })
 })
 
