@@ -201,7 +201,7 @@ export class Conversation implements WireClient {
 
   #nextOfCopy(): Buffer | undefined {
     const { gone, reader } = this.#socket
-    if (gone !== undefined) throw gone
+    if (this.#hasEnded) throw gone ?? new DbError('CANCELLED', 'the connection was ended')
     const message = reader.message(this.#options.messageBound)
     if (message === undefined || !this.#isFull()) this.#socket.want(true)
     if (message?.[0] === frontendTag.terminate) {
@@ -228,6 +228,7 @@ export class Conversation implements WireClient {
     presence.leave()
     metrics.wireEnded(code)
     if (this.#isRunning) this.#session?.cancel()
+    // Whoever waits for data is told that none will come.
     this.#copy?.wake()
     const closing = this.#session?.close() ?? Promise.resolve()
     void closing
