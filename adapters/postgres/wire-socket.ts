@@ -94,8 +94,9 @@ export class WireSocket {
    * much: it resolves when all was taken, and rejects when the client is gone (CANCELLED, SOCKET_TIMEOUT).
    */
   send(bytes: Uint8Array): void | Promise<void> {
-    if (this.gone !== undefined) return Promise.reject(this.gone)
-    if (this.#isEnding) return
+    const { gone } = this
+    if (gone !== undefined) return quiet(Promise.reject(gone))
+    if (this.#isEnding) return quiet(Promise.reject(goneAway()))
     return this.#write(bytes)
   }
 
@@ -104,7 +105,7 @@ export class WireSocket {
     this.#cork()
     if (this.#stream.write(bytes)) return
     this.#stream.setTimeout(this.#options.sendTimeoutMs)
-    if (this.#stream.writableLength >= this.#options.bufferedBytesMax) return this.#drained()
+    if (this.#stream.writableLength >= this.#options.bufferedBytesMax) return quiet(this.#drained())
   }
 
   /** From here on all is TLS; whoever sent more before it began is in between. Errors: CANCELLED, BAD_REQUEST. */
@@ -143,7 +144,7 @@ export class WireSocket {
   /** Says what is left to be said, and ends. Safe twice. */
   end(farewell?: Uint8Array): void {
     if (this.#gone !== undefined || this.#isEnding) return
-    if (farewell !== undefined) this.#write(farewell)?.catch(() => undefined)
+    if (farewell !== undefined) void this.#write(farewell)
     this.#isEnding = true
     this.#uncork()
     const stream = this.#stream
@@ -234,6 +235,12 @@ export class WireSocket {
     this.#isCorked = false
     this.#stream.uncork()
   }
+}
+
+/** Whoever does not wait for it need not look whether it fails. */
+function quiet(promise: Promise<void>): Promise<void> {
+  promise.catch(() => undefined)
+  return promise
 }
 
 function goneAway(cause?: unknown): DbError {

@@ -22,7 +22,7 @@ import {
   type WireLogin,
 } from '../support/raw-wire-client.js'
 
-const connectionCount = countOf('KALAM_TEST_FUZZ_WIRE', 1_500)
+const connectionCount = countOf('KALAM_TEST_FUZZ_WIRE', 1_000)
 const connectionsAtOnce = 50
 /** One in so many logs in first. */
 const loginsShare = 4

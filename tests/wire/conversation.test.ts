@@ -197,6 +197,19 @@ describe('the end of a connection', () => {
     expect(performance.now() - endedMs).toBeLessThan(10_000)
   })
 
+  test('A8: follows a change of its role', async () => {
+    const login = { user: 'dave', password: await server.createUser('dave') }
+    await using entered = await enter(login)
+    await server.sql(`ALTER USER 'dave' ROLE service`)
+    const [message] = await entered.client.closed()
+    expect(message && errorOf(message)).toMatchObject({
+      ...{ severity: 'FATAL', code: '57P01' },
+      message: 'terminating connection: your role or your rights have changed',
+    })
+    await using again = await enter(login)
+    expect(tagsOf(await again.client.query('select 1'))).toBe('TDCZ')
+  })
+
   test('A8: follows the end of its user', async () => {
     const login = { user: 'bob', password: await server.createUser('bob') }
     await using entered = await enter(login)
