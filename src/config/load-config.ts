@@ -198,18 +198,12 @@ interface CrossCheck {
 
 /** What settings must be to one another and to the machine. */
 function crossChecks(config: Config): readonly CrossCheck[] {
-  const { engine, postgres_wire: wire } = config
+  const { engine } = config
   const problems = [...tlsChecks(config, 'server'), ...tlsChecks(config, 'postgres_wire')]
   if (engine.idle_transaction_timeout_ms > engine.transaction_timeout_ms) {
     problems.push({
       keys: ['engine.idle_transaction_timeout_ms', 'engine.transaction_timeout_ms'],
       reason: 'engine.idle_transaction_timeout_ms must not be above engine.transaction_timeout_ms',
-    })
-  }
-  if (wire.message_bytes_max > wire.unit_bytes_max) {
-    problems.push({
-      keys: ['postgres_wire.message_bytes_max', 'postgres_wire.unit_bytes_max'],
-      reason: 'postgres_wire.message_bytes_max must not be above postgres_wire.unit_bytes_max',
     })
   }
   return problems

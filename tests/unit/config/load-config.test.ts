@@ -248,18 +248,22 @@ describe('G3: the configuration', () => {
 })
 
 describe('G3: settings that must agree', () => {
-  test('a certificate needs its key', () => {
-    const certificate = tomlFile('')
-    const problem = problemOf(() => load({ env: { KALAMDB_SERVER_TLS_CERT: certificate } }))
-    expect(problem).toContain('server.tls_cert and server.tls_key must be set together')
-    expect(problem).toContain('server.tls_cert: KALAMDB_SERVER_TLS_CERT')
-  })
+  describe.each(['server', 'postgres_wire'])('TLS of %s', (section) => {
+    const variable = (name: string) => `KALAMDB_${section.toUpperCase()}_${name}`
 
-  test('the files of TLS must be readable', () => {
-    const env = { KALAMDB_SERVER_TLS_CERT: tomlFile(''), KALAMDB_SERVER_TLS_KEY: '/nowhere/key' }
-    const problem = problemOf(() => load({ env }))
-    expect(problem).toContain('server.tls_key: cannot read the file')
-    expect(problem).toContain('/nowhere/key')
+    test('a certificate needs its key', () => {
+      const env = { [variable('TLS_CERT')]: tomlFile('') }
+      const problem = problemOf(() => load({ env }))
+      expect(problem).toContain(`${section}.tls_cert and ${section}.tls_key must be set together`)
+      expect(problem).toContain(`${section}.tls_cert: ${variable('TLS_CERT')}`)
+    })
+
+    test('the files must be readable', () => {
+      const env = { [variable('TLS_CERT')]: tomlFile(''), [variable('TLS_KEY')]: '/nowhere/key' }
+      const problem = problemOf(() => load({ env }))
+      expect(problem).toContain(`${section}.tls_key: cannot read the file`)
+      expect(problem).toContain('/nowhere/key')
+    })
   })
 
   test('an idle transaction may not last longer than a transaction', () => {
