@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import pg from 'pg'
 import { nativePostgresMissing, openNativePostgres } from '../../tests/support/native-postgres.js'
 import {
   end,
@@ -13,6 +14,7 @@ import {
   processorMsOf,
   startDeadlineMs,
   startKalam,
+  type Durability,
 } from '../load/kalam-server.js'
 import { installPgliteSocket } from '../load/pglite-socket.js'
 import type { BenchOptions } from '../result.js'
@@ -23,6 +25,8 @@ export interface Contestant {
   readonly address: Address
   /** Processor time that the server has used; NaN where it is many processes. */
   processorMs(): number
+  /** Drops what prepared statements a connection has left behind, where they outlive it. */
+  forgetPrepared(): Promise<void>
   close(): Promise<void>
 }
 
@@ -30,6 +34,8 @@ export interface Contestant {
 export type OpenContestant = () => Promise<Contestant>
 
 export const kalamName = 'kalamdb'
+/** As little safe as pglite-socket: a power cut may cost what was answered. */
+export const unsyncedName = 'kalamdb, durability os'
 export const socketName = 'pglite-socket'
 
 /** Those that can be had here, KalamDB first; who is left out is told. */
@@ -41,7 +47,8 @@ export function contestants(
   const all = new Map<string, OpenContestant>()
   const add = (name: string, start: () => Promise<Started>) =>
     all.set(name, () => openWithTables(name, pgbench, start))
-  add(kalamName, () => startWire(profileFolder))
+  add(kalamName, () => startWire('fsync', profileFolder))
+  if (!quick) add(unsyncedName, () => startWire('os', undefined))
   const script = installPgliteSocket()
   if (script === undefined) options.say('left out: pglite-socket cannot be installed')
   else {
@@ -72,19 +79,26 @@ async function openWithTables(
   }
 }
 
-/** `kalam serve` as shipped, with the wire on: synced to the disk before anybody is told. */
-async function startWire(profileFolder: string | undefined): Promise<Started> {
+/** `kalam serve` as shipped, with the wire on. */
+async function startWire(
+  durability: Durability,
+  profileFolder: string | undefined,
+): Promise<Started> {
   const port = await freePort()
   const server = await startKalam({
-    durability: 'fsync',
-    profileFolder,
+    ...{ durability, profileFolder },
     variables: {
       KALAMDB_POSTGRES_WIRE_ENABLED: 'true',
       KALAMDB_POSTGRES_WIRE_PORT: String(port),
     },
   })
   const address = { port, user: 'root', password: server.adminKey, database: 'kalamdb' }
-  return { address, processorMs: () => server.processorMs(), close: () => server.close() }
+  return {
+    address,
+    processorMs: () => server.processorMs(),
+    forgetPrepared: () => Promise.resolve(),
+    close: () => server.close(),
+  }
 }
 
 /** PGlite's own socket server. In memory or in files, it syncs nothing. */
@@ -96,9 +110,16 @@ async function startSocket(script: string, kind: 'memory' | 'files'): Promise<St
   const server = spawn(process.execPath, [script, ...flags], { stdio: ['ignore', 'ignore', 2] })
   endWithBench(server)
   await takesConnections(port, server)
+  const address = { port, user: 'postgres', password: 'postgres', database: 'postgres' }
   return {
-    address: { port, user: 'postgres', password: 'postgres', database: 'postgres' },
+    address,
     processorMs: () => processorMsOf(server),
+    forgetPrepared: async () => {
+      const client = new pg.Client({ ...address, host: '127.0.0.1' })
+      await client.connect()
+      await client.query('DEALLOCATE ALL')
+      await client.end()
+    },
     close: async () => {
       // It may be stuck.
       server.kill('SIGKILL')
@@ -121,6 +142,7 @@ async function startNative(): Promise<Started> {
   return {
     address: { port, user, database, password: '' },
     processorMs: () => NaN,
+    forgetPrepared: () => Promise.resolve(),
     close: () => server.close(),
   }
 }
