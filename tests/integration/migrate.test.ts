@@ -38,11 +38,45 @@ const versions = async () =>
 const relation = async (name: string) =>
   (await queries.query('select to_regclass($1)::text', [name])).rows[0]?.[0]
 
+const sharedColumns =
+  'id int primary key, _deleted boolean not null generated always as (false) stored'
+const twinOf = async (table: string) =>
+  (await queries.query('select twin::text from kalam.tables where tab = $1::regclass', [table]))
+    .rows[0]?.[0] ?? ''
+/** Name, command and condition, whatever the table's number. */
+const policiesOf = async (table: string) =>
+  (
+    await queries.query(
+      `select p.polname, p.polcmd, replace(pg_get_expr(p.polqual, p.polrelid), t.id::text, 'id')
+         from kalam.tables t join pg_policy p on p.polrelid = t.twin
+        where t.tab = $1::regclass order by p.polname`,
+      [table],
+    )
+  ).rows
+
 describe('K3: a data folder', () => {
-  test('starts at the newest version and stays there', async () => {
-    expect(await migrate(queries)).toBe(version)
+  test('of version 5 is brought to the newest, and stays there', async () => {
+    expect(await migrate(queries, allMigrations.slice(0, 5))).toBe(5)
+    await queries.query('create schema app')
+    await queries.query(`create table app.before (${sharedColumns})`)
+    await queries.query('insert into app.before values (1), (2)')
+    await queries.query('delete from app.before where id = 1')
+    expect(await migrate(queries)).toBe(version - 5)
     expect(await migrate(queries)).toBe(0)
     expect(await versions()).toEqual(allMigrations.map((migration) => String(migration.version)))
+  })
+
+  test('has twins from before version 6 with the policies of later ones, and their rows', async () => {
+    await queries.query(`create table app.after (${sharedColumns})`)
+    const policies = await policiesOf('app.before')
+    expect(policies).toEqual(await policiesOf('app.after'))
+    expect(policies.map(([name, command]) => [name, command])).toEqual([
+      ['kalam_rows', 'r'],
+      ['kalam_undelete', 'd'],
+    ])
+    expect((await queries.query(`select id from ${await twinOf('app.before')}`)).rows).toEqual([
+      ['1'],
+    ])
   })
 
   test('of an older version is brought up, with what is in it', async () => {

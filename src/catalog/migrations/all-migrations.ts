@@ -4,6 +4,14 @@ import { tables } from './0002-tables.js'
 import { live } from './0003-live.js'
 import { meanings } from './0004-meanings.js'
 import { wire } from './0005-wire.js'
+import { stricterTables } from './0006-stricter-tables.js'
 
 /** Every step of the system schema, oldest first. New ones are added at the end. */
-export const allMigrations: readonly Migration[] = [base, tables, live, meanings, wire]
+export const allMigrations: readonly Migration[] = [
+  base,
+  tables,
+  live,
+  meanings,
+  wire,
+  stricterTables,
+]

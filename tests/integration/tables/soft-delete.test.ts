@@ -146,6 +146,35 @@ describe('B7: what was deleted', () => {
   })
 })
 
+describe('B8: the deleted rows of a shared table', () => {
+  const twin = async () => `kalam_deleted.t${await idOf('prices')}`
+  const take = async () => world.run('bob', `DELETE FROM ${await twin()} WHERE id = 1 RETURNING id`)
+  const grantOnly = (rights: string) =>
+    world.run(
+      'admin',
+      `REVOKE ALL ON app.prices FROM kalam_user; GRANT ${rights} ON app.prices TO kalam_user`,
+    )
+  beforeEach(() => world.run('alice', 'DELETE FROM app.prices WHERE id = 1'))
+
+  test('are seen, and not taken, by who may only read it', async () => {
+    await grantOnly('SELECT')
+    expect(await world.run('bob', `SELECT id FROM ${await twin()}`)).toEqual([['1']])
+    expect(await take()).toEqual([])
+    expect(await world.tag('bob', `DELETE FROM ${await twin()}`)).toBe('DELETE 0')
+  })
+
+  test('are neither by who may only insert', async () => {
+    await grantOnly('INSERT')
+    expect(await take()).toEqual([])
+    expect(await world.tag('bob', `DELETE FROM ${await twin()}`)).toBe('DELETE 0')
+  })
+
+  test('are taken by who may read and insert', async () => {
+    await grantOnly('SELECT, INSERT')
+    expect(await take()).toEqual([['1']])
+  })
+})
+
 describe('B7: a foreign key', () => {
   const reference = (rest: string) =>
     world.run(
