@@ -6,7 +6,7 @@ const system = 'set search_path = pg_catalog, pg_temp'
 export const stricterTables: Migration = {
   version: 6,
   name: 'stricter-tables',
-  sql: twinsByCommand(),
+  sql: [twinsByCommand(), ttls()].join('\n'),
 }
 
 /**
@@ -42,5 +42,25 @@ begin
     perform kalam.open_twin(t.id, t.twin, t.kind);
   end loop;
 end;
+`
+}
+
+/** Rows of a stream are seen until they expire: some time after they came, or they never were. */
+function ttls(): string {
+  return `
+create or replace function kalam.ttl_of(rel oid) returns interval language plpgsql stable
+  ${system} set intervalstyle = postgres as $$
+declare
+  ttl interval := (
+    select substring(pg_get_expr(d.adbin, d.adrelid) from '''(.*)''')::interval
+      from pg_attribute a join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+     where a.attrelid = rel and a.attname = '_expires_at');
+begin
+  if ttl <= interval '0' then
+    raise exception 'the TTL of a stream table is to be longer than nothing: % is not', ttl
+      using errcode = '22023', hint = 'Say how long a row is there, such as TTL ''30 seconds''.';
+  end if;
+  return ttl;
+end $$;
 `
 }

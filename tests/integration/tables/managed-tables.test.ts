@@ -71,6 +71,22 @@ describe('B3: a shared table', () => {
 })
 
 describe('B4: a stream table', () => {
+  test.each(['0 seconds', '-1 hours', '1 day -24:00:01'])(
+    'whose rows would never be seen is refused: TTL %s',
+    async (ttl) => {
+      const sql = `CREATE STREAM TABLE app.never (id int PRIMARY KEY) TTL '${ttl}'`
+      expect(await errorOf(sql, server.adminKey)).toMatchObject({
+        sqlstate: '22023',
+        message: expect.stringContaining('longer than nothing') as string,
+      })
+    },
+  )
+
+  test('may have the shortest TTL there is', async () => {
+    await server.sql(`CREATE STREAM TABLE app.short (id int PRIMARY KEY) TTL '1 microsecond'`)
+    await server.sql('DROP TABLE app.short')
+  })
+
   test('takes rows of the caller, and nothing else', async () => {
     await server.sql(`INSERT INTO app.pings (note) VALUES ('hi')`, { key: aliceKey })
     for (const [key, count] of [
