@@ -39,23 +39,42 @@ export interface OutcomeKey {
   readonly digest: string
 }
 
-/** Errors: RESULT_TOO_LARGE. */
+/** Errors: RESULT_TOO_LARGE; BAD_REQUEST in a transaction that was made read only. */
 export async function keepOutcome(
   runner: QueryRunner,
   key: OutcomeKey,
   outcome: { readonly results: readonly StatementOutcome[]; readonly bytesMax: number },
 ): Promise<void> {
   const response = encodeOutcome(outcome.results)
-  if (response.length > outcome.bytesMax)
+  const bytes = Buffer.byteLength(response)
+  if (bytes > outcome.bytesMax)
     throw new DbError(
       'RESULT_TOO_LARGE',
-      `an outcome of ${response.length} bytes cannot be kept under an Idempotency-Key`,
+      `an outcome of ${bytes} bytes cannot be kept under an Idempotency-Key`,
       { hint: 'return less with RETURNING; http.idempotency_bytes_max is the bound' },
     )
-  await runner.query(
-    `insert into kalam.idempotency (user_id, key, request_digest, response, created_at)
-     values ($1, $2, decode($3, 'hex'), convert_to($4, 'UTF8'), now())`,
-    [key.userId, key.key, key.digest, response],
+  try {
+    await runner.query(
+      `insert into kalam.idempotency (user_id, key, request_digest, response, created_at)
+       values ($1, $2, decode($3, 'hex'), convert_to($4, 'UTF8'), now())`,
+      [key.userId, key.key, key.digest, response],
+    )
+  } catch (cause) {
+    if (cause instanceof DbError && cause.fields.sqlState === readOnlyState) throw isReadOnly(cause)
+    throw cause
+  }
+}
+
+/** PostgreSQL's read_only_sql_transaction. */
+const readOnlyState = '25006'
+
+function isReadOnly(cause: DbError): DbError {
+  return new DbError(
+    'BAD_REQUEST',
+    'a transaction that was made read only cannot keep its outcome under an Idempotency-Key; ' +
+      'nothing was done',
+    { hint: 'leave the key out: what only reads may be sent again safely' },
+    { cause },
   )
 }
 

@@ -269,6 +269,19 @@ describe('an Idempotency-Key', () => {
     expect((await server.request(insert(103), withKey('three'))).status).toBe(200)
   })
 
+  test.each([
+    ['a request', 'SET TRANSACTION READ ONLY; SELECT 1', 'ro-1'],
+    ['what it wrote before', `${insert(106)}; SET LOCAL transaction_read_only = on`, 'ro-2'],
+  ])('does not take %s that makes its transaction read only', async (_name, sql, key) => {
+    expect(await server.request(sql, { ...withKey(key), transaction: true })).toMatchObject({
+      status: 400,
+      body: {
+        error: { code: 'BAD_REQUEST', message: expect.stringContaining('read only') as string },
+      },
+    })
+    expect(await count('id = 106')).toBe(0)
+  })
+
   test('takes several statements as one transaction only', async () => {
     const two = `${insert(104)}; ${insert(105)}`
     expect((await server.request(two, withKey('four'))).status).toBe(400)
