@@ -113,7 +113,7 @@ async function start(
   })
   const upkeep = startUpkeep({
     ...{ queries, log, metrics, settings: config.engine },
-    tasks: [() => forgetOldOutcomes(queries, config), () => retention.runOnce()],
+    tasks: [() => forgetOldOutcomes(queries, config, metrics), () => retention.runOnce()],
   })
   closers.push(() => upkeep.close())
   const database = await buildDatabase({ config, engine, queries, users, token, log, metrics })
@@ -233,6 +233,8 @@ async function buildDatabase(parts: {
       requestsPerSecond: config.limits.requests_per_second_per_key,
       burstRequests: config.limits.burst_requests_per_key,
       localToken: token,
+      onKeyRefused: metrics.authenticationFailed,
+      onRateLimited: metrics.rateLimited,
     }),
     settings: {
       statementTimeoutMs: config.engine.statement_timeout_ms,
@@ -342,11 +344,16 @@ async function announce(
   }
 }
 
-async function forgetOldOutcomes(queries: Queries, config: Config): Promise<void> {
+async function forgetOldOutcomes(
+  queries: Queries,
+  config: Config,
+  metrics: Metrics,
+): Promise<void> {
   await queries.query(
     'delete from kalam.idempotency where created_at < now() - make_interval(hours => $1::int)',
     [String(config.http.idempotency_retention_hours)],
   )
+  metrics.upkeep('idempotency')
 }
 
 async function hasKeys(queries: Queries): Promise<boolean> {

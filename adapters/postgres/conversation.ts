@@ -173,7 +173,6 @@ export class Conversation implements WireClient {
   }
 
   #refuse(error: DbError, tag: number): void {
-    this.#options.metrics.rateLimited()
     void this.send(errorResponse(error, 'ERROR'))
     if (tag === frontendTag.flush) this.#isSkipping = true
     else void this.send(readyForQuery(this.#status))

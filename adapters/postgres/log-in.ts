@@ -35,6 +35,8 @@ export interface LogInOptions {
   /** Whether nobody gets in without TLS. */
   readonly tlsRequired: boolean
   readonly random: (count: number) => Uint8Array
+  /** Told of a proof that is of none of the user's keys. */
+  readonly onWrongProof: () => void
   /** Told when the key no longer proves what it does now. */
   readonly onEnd: (error: DbError) => void
 }
@@ -122,8 +124,9 @@ async function prove(options: LogInOptions, { user }: LoginRequest): Promise<Scr
   })
   await socket.send(authenticationSaslContinue(exchange.first(clientFirst)))
   const proof = exchange.final((await saslMessage(socket)).toString('utf8'))
-  if (proof === undefined) throw wrongKey(user)
-  return proof
+  if (proof !== undefined) return proof
+  options.onWrongProof()
+  throw wrongKey(user)
 }
 
 /** As PostgreSQL; the RFC asks for no number. */

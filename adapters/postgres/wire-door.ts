@@ -106,6 +106,7 @@ export class WireDoor {
         ...{ socket, certificate: this.#certificate, random: randomBytes, onEnd: end.tell },
         database: this.#parts.database,
         tlsRequired: this.#parts.config.postgres_wire.tls_required,
+        onWrongProof: () => this.#parts.metrics.authenticationFailed('unknown'),
       })
       if (arrival.kind === 'cancel') this.#cancelOne(arrival, socket)
       else await this.#enter(arrival, socket, end)
@@ -209,7 +210,6 @@ export class WireDoor {
 
   #refuse(socket: WireSocket, error: DbError): void {
     const { log, metrics } = this.#parts
-    if (error.code === 'UNAUTHORIZED') metrics.authenticationFailed('unknown')
     metrics.wireEnded(error.code === 'CANCELLED' ? 'CLOSED' : error.code)
     log.debug('a client of the Postgres wire was refused', {
       ...{ from: socket.remote, code: error.code, reason: error.message },

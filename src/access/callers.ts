@@ -28,7 +28,14 @@ export interface CallersOptions {
   readonly burstRequests: number
   /** This machine's token; undefined when `auth.allow_localhost` is off. */
   readonly localToken: Pick<LocalToken, 'accepts' | 'scramKeys'> | undefined
+  /** Told of each key that proves nothing, whatever door it came through. */
+  readonly onKeyRefused: (why: KeyRefusal) => void
+  /** Told of each request over the rate of its key. */
+  readonly onRateLimited: () => void
 }
+
+/** `unknown`: revoked as well, which leaves nothing to tell it by. */
+export type KeyRefusal = 'missing' | 'malformed' | 'unknown' | 'expired'
 
 /** What a door needs to check that a client has one of a user's keys (SCRAM-SHA-256, RFC 5802). */
 export interface ScramSecrets {
@@ -87,7 +94,7 @@ export class Callers {
   async authenticate(key: string): Promise<Caller> {
     const proving = this.#prove(key)
     const { caller } = proving instanceof Promise ? await proving : proving
-    this.#rates.take(caller.keyId)
+    this.#countRequest(caller)
     return caller
   }
 
@@ -120,10 +127,20 @@ export class Callers {
       const { caller, expiresAtMs } = await prove()
       // Who was proven before a change might miss its announcement.
       if (changes !== this.#changes) continue
-      const countRequest = () => this.#rates.take(caller.keyId)
+      const countRequest = () => this.#countRequest(caller)
       countRequest()
       const confirm = async () => (await prove()).caller
       return this.#presences.add({ caller, expiresAtMs, countRequest, confirm, onEnd })
+    }
+  }
+
+  /** Errors: RATE_LIMITED with `retryAfterS`. */
+  #countRequest({ keyId }: Caller): void {
+    try {
+      this.#rates.take(keyId)
+    } catch (thrown) {
+      this.#options.onRateLimited()
+      throw thrown
     }
   }
 
@@ -138,14 +155,14 @@ export class Callers {
   async #proveById(keyId: string): Promise<Known> {
     if (keyId === localKeyId) return this.#root()
     const key = await this.#users.findByKeyId(keyId)
-    if (key === undefined) throw unknownKey()
+    if (key === undefined) throw this.#unknownKey('unknown')
     return this.#unexpired(knownOf(key))
   }
 
   /** Nothing is awaited for a key that is remembered. */
   #prove(key: string): Known | Promise<Known> {
     // Text that cannot be a key costs no hash and no engine time.
-    if (!isKey(key)) throw unknownKey()
+    if (!isKey(key)) throw this.#unknownKey(key === '' ? 'missing' : 'malformed')
     const digest = digestOf(key)
     const known = this.#byDigest.get(digest.toString('latin1'))
     if (known !== undefined) return this.#unexpired(known)
@@ -154,6 +171,7 @@ export class Callers {
 
   #unexpired(known: Known): Known {
     if (known.expiresAtMs > this.#options.now()) return known
+    this.#options.onKeyRefused('expired')
     throw new DbError('UNAUTHORIZED', 'the API key has expired', { hint: 'Ask for a new key.' })
   }
 
@@ -181,13 +199,13 @@ export class Callers {
     const name = Buffer.from(digest).toString('latin1')
     const now = this.#options.now()
     const missedAt = this.#unknown.get(name)
-    if (missedAt !== undefined && now - missedAt < unknownKeyMs) throw unknownKey()
+    if (missedAt !== undefined && now - missedAt < unknownKeyMs) throw this.#unknownKey('unknown')
     const changes = this.#changes
     const known = await this.#lookUp(digest)
     if (changes === this.#changes)
       if (known === undefined) this.#unknown.set(name, now)
       else this.#byDigest.set(name, known)
-    if (known === undefined) throw unknownKey()
+    if (known === undefined) throw this.#unknownKey('unknown')
     return known
   }
 
@@ -214,6 +232,14 @@ export class Callers {
     return user
   }
 
+  /** One answer for malformed, unknown and revoked: a stranger learns nothing from it. */
+  #unknownKey(why: KeyRefusal): DbError {
+    this.#options.onKeyRefused(why)
+    return new DbError('UNAUTHORIZED', 'the API key is unknown or revoked', {
+      hint: "CREATE APIKEY FOR 'name' makes a new one.",
+    })
+  }
+
   #forget(): void {
     this.#changes++
     this.#byDigest.clear()
@@ -236,11 +262,4 @@ function callerOf({ user, keyId, readOnly }: ProvenKey): Caller {
   const { userId, name, role, roleOid } = user
   const identity = Object.freeze({ roleOid, userId, readOnly })
   return Object.freeze({ userId, name, role, keyId, readOnly, identity })
-}
-
-/** One answer for malformed, unknown and revoked: a stranger learns nothing from it. */
-function unknownKey(): DbError {
-  return new DbError('UNAUTHORIZED', 'the API key is unknown or revoked', {
-    hint: "CREATE APIKEY FOR 'name' makes a new one.",
-  })
 }

@@ -77,6 +77,7 @@ async function tendTables(options: UpkeepOptions, isClosed: () => boolean): Prom
     const flags = what.filter((flag) => flag !== '').join(', ')
     await queries.query(`VACUUM ${flags === '' ? '' : `(${flags})`} ${table}`)
     metrics.upkeep(needsFreeze === 't' ? 'freeze' : 'vacuum')
+    if (isEmpty !== 't') metrics.upkeep('analyze')
   })
   const keepYoung = async () => {
     await queries.query(keepTemplatesYoung)

@@ -14,6 +14,7 @@ import { callersError, countRequest, headersOf, sendError, sendJson, type Reply 
 import type { RequestHead } from './request-head.js'
 import { parseSqlBody } from './sql-body.js'
 import { writeSqlResponse } from './sql-response.js'
+import type { Metrics } from '../telemetry/metrics.js'
 
 type CopyTo = Copying & { readonly kind: 'to' }
 
@@ -34,7 +35,7 @@ export async function answerCopy(reply: Reply, head: RequestHead): Promise<void>
     cancellation.abort()
   }
   try {
-    await copy(reply, readCopyHead(head), body)
+    await copy(reply, readCopyHead(head, reply.door.metrics), body)
   } catch (thrown) {
     await body.drain(drainedBytesMax)
     sendError(reply, thrown)
@@ -42,8 +43,8 @@ export async function answerCopy(reply: Reply, head: RequestHead): Promise<void>
 }
 
 /** Errors: UNAUTHORIZED, BAD_REQUEST. */
-function readCopyHead(head: RequestHead): CopyHead {
-  const key = readKey(head)
+function readCopyHead(head: RequestHead, metrics: Metrics): CopyHead {
+  const key = readKey(head, metrics)
   const idempotencyKey = readIdempotencyKey(head)
   const fields = readQuery(head.query, ['sql', 'namespace'])
   const sql = fields.get('sql')

@@ -1,8 +1,12 @@
 import { DbError } from '../errors.js'
+import type { Metrics } from '../telemetry/metrics.js'
 import type { RequestHead } from './request-head.js'
 
-/** Errors: UNAUTHORIZED if there is no key; BAD_REQUEST if there are two different ones. */
-export function readKey(head: RequestHead): string {
+/**
+ * Errors: UNAUTHORIZED if there is no key, which is counted here as no other room gets to see it;
+ * BAD_REQUEST if there are two different ones.
+ */
+export function readKey(head: RequestHead, metrics: Pick<Metrics, 'authenticationFailed'>): string {
   const header = head.header('x-api-key').trim()
   const bearer = readBearer(head.header('authorization'))
   if (header !== '' && bearer !== '' && header !== bearer) {
@@ -13,6 +17,7 @@ export function readKey(head: RequestHead): string {
   }
   const key = header !== '' ? header : bearer
   if (key !== '') return key
+  metrics.authenticationFailed('missing')
   throw new DbError('UNAUTHORIZED', 'no API key', {
     hint: 'Send it as X-API-KEY or as Authorization: Bearer.',
   })

@@ -117,7 +117,7 @@ async function answerMetrics(reply: Reply, head: RequestHead): Promise<void> {
     answerNotFound(reply, head)
     return
   }
-  if (config.metrics.require_key) await database.authenticate(readKey(head))
+  if (config.metrics.require_key) await database.authenticate(readKey(head, metrics))
   const { contentType, body } = await metrics.render()
   send(reply, { status: 200, contentType, body })
 }

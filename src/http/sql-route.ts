@@ -1,6 +1,7 @@
 /** POST /v1/api/sql: head and body in, rows out, whole or as a stream. */
 import type { SqlRequest } from '../database/database.js'
 import { DbError } from '../errors.js'
+import type { Metrics } from '../telemetry/metrics.js'
 import { readIdempotencyKey, readKey } from './credentials.js'
 import { sendJson, type Reply } from './reply.js'
 import type { RequestHead } from './request-head.js'
@@ -19,7 +20,7 @@ interface SqlHead {
 export async function answerSql(reply: Reply, head: RequestHead): Promise<void> {
   const { exchange, door, cancellation } = reply
   const { body_bytes_max, parameters_max } = door.config.http
-  const heading = errorAsValue(() => readSqlHead(head))
+  const heading = errorAsValue(() => readSqlHead(head, door.metrics))
   // Who has no key has no right to our memory: their body is read and thrown away.
   const bytesMax = heading instanceof DbError ? 0 : body_bytes_max
   const body = await exchange.readBody(bytesMax, (bytes) =>
@@ -44,8 +45,8 @@ export async function answerSql(reply: Reply, head: RequestHead): Promise<void> 
 }
 
 /** Errors: UNAUTHORIZED, UNSUPPORTED_MEDIA_TYPE, BAD_REQUEST. */
-function readSqlHead(head: RequestHead): SqlHead {
-  const key = readKey(head)
+function readSqlHead(head: RequestHead, metrics: Metrics): SqlHead {
+  const key = readKey(head, metrics)
   const contentType = head.header('content-type')
   if (!/^application\/json\s*(;|$)/i.test(contentType)) {
     throw new DbError(

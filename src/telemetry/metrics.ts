@@ -63,9 +63,9 @@ export interface Metrics {
   wireUnit(): void
   /** Bytes of a client (`in`) or to one (`out`). */
   wireBytes(direction: 'in' | 'out', bytes: number): void
-  /** A caller was turned away: `missing`, `unknown`, `expired`, `revoked`, `malformed`. */
-  authenticationFailed(reason: string): void
-  rateLimited(): void
+  /** A caller was turned away. */
+  readonly authenticationFailed: (why: 'missing' | 'malformed' | 'unknown' | 'expired') => void
+  readonly rateLimited: () => void
   leaseWaited(seconds: number): void
   engineRestarted(): void
   checkpointed(seconds: number): void

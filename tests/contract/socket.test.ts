@@ -342,6 +342,8 @@ describe('what is no error of the socket', () => {
     for (const id of [1, 2]) socket.send({ type: 'query', id, sql: 'select 1' })
     const codes = [await socket.next(), await socket.next()].map(({ type }) => type)
     expect(codes.sort()).toEqual(['error', 'result'])
+    const page = await (await fetch(`${rated.url}/metrics`)).text()
+    expect(page).toMatch(/^kalamdb_rate_limited_total 1$/m)
   })
 
   test('an unsubscribe of what is not there is answered', async () => {

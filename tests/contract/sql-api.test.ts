@@ -467,6 +467,32 @@ describe('C7: how the server is, without a key', () => {
     })
   })
 
+  test('GET /metrics tells who was turned away for their key, and why', async () => {
+    const failures = async (why: string) => {
+      const page = await (await get('/metrics')).text()
+      const line = new RegExp(
+        `^kalamdb_authentication_failures_total\\{reason="${why}"\\} (\\d+)$`,
+        'm',
+      )
+      return Number(line.exec(page)?.[1] ?? 0)
+    }
+    const whys = ['missing', 'malformed', 'unknown']
+    const before = await Promise.all(whys.map(failures))
+    for (const key of [undefined, 'none', `kal_${'A'.repeat(43)}`]) {
+      const headers = key === undefined ? {} : { 'x-api-key': key }
+      const asked = { method: 'POST', body: '{"sql": "select 1"}' }
+      const json = { 'content-type': 'application/json', ...headers }
+      expect((await fetch(`${server.url}/v1/api/sql`, { ...asked, headers: json })).status).toBe(
+        401,
+      )
+    }
+    const copied = await fetch(`${server.url}/v1/api/copy?sql=copy`, { method: 'POST' })
+    expect(copied.status).toBe(401)
+    expect(
+      (await Promise.all(whys.map(failures))).map((count, i) => count - (before[i] ?? 0)),
+    ).toEqual([2, 1, 1])
+  })
+
   test('GET /metrics is for Prometheus', async () => {
     const response = await get('/metrics')
     expect(response.headers.get('content-type')).toContain('text/plain')

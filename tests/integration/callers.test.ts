@@ -27,6 +27,8 @@ function optionsOf(): CallersOptions {
     requestsPerSecond: 0,
     burstRequests: 1,
     localToken: undefined,
+    onKeyRefused: () => undefined,
+    onRateLimited: () => undefined,
   }
 }
 

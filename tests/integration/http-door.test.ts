@@ -94,6 +94,7 @@ describe('C6: rates', () => {
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(2)
     expect(refused).toHaveLength(1)
     expect(refused[0]?.headers.get('retry-after')).toBe('1')
+    expect(await figure(server, 'rate_limited_total')).toBe(1)
   })
 
   test('C9: a statement past its deadline is 408', async () => {
@@ -122,6 +123,13 @@ describe('C6: rates', () => {
     expect(streamed.text.split('\n')).toHaveLength(1_003)
   })
 })
+
+/** Of the page for Prometheus. */
+async function figure({ url }: { readonly url: string }, name: string): Promise<number> {
+  const page = await (await fetch(`${url}/metrics`)).text()
+  const line = page.split('\n').find((text) => text.startsWith(`kalamdb_${name} `))
+  return Number(line?.split(' ').at(-1) ?? 0)
+}
 
 describe('C7: metrics', () => {
   test('need a key if metrics.require_key says so', async () => {

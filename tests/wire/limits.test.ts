@@ -212,8 +212,10 @@ describe('limits.requests_per_second_per_key', () => {
 
   test('refuses a statement too many, and the client stays', async () => {
     await using client = await spent('eager')
+    const before = await figure('rate_limited_total')
     const messages = await client.query('select 1')
     expect(tagsOf(messages)).toBe('EZ')
+    expect(await figure('rate_limited_total')).toBe(before + 1)
     expect(messages[0] && errorOf(messages[0])).toMatchObject({ severity: 'ERROR', code: '53400' })
     expect(messages[1]?.body.toString()).toBe('I')
   })

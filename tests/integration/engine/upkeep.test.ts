@@ -82,6 +82,15 @@ test('K5: dead rows are vacuumed and statistics kept, also where ANALYZE fails f
       )
     ).rows[0]
   await expect.poll(vacuumed, { timeout: 20_000 }).toEqual({ done: true, dead: 0 })
+  const tasks = async () => {
+    const page = await (await fetch(`${server.url}/metrics`)).text()
+    return [...page.matchAll(/^kalamdb_engine_upkeep_total\{task="(\w+)"\} [1-9]/gm)].map(
+      ([, t]) => t,
+    )
+  }
+  await expect
+    .poll(tasks, { timeout: 20_000 })
+    .toEqual(expect.arrayContaining(['vacuum', 'analyze', 'idempotency']))
 })
 
 test('K5: tables older than engine.freeze_age_max are frozen', async () => {

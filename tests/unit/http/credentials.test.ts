@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { DbError } from '#src/errors.js'
-import { readIdempotencyKey, readKey } from '#src/http/credentials.js'
+import { readIdempotencyKey, readKey as readCountedKey } from '#src/http/credentials.js'
 
 function headOf(headers: Readonly<Record<string, string>>) {
   const header = (name: string) => headers[name] ?? ''
   return { method: 'POST', path: '/v1/api/sql', query: '', header, isAmbiguous: false }
 }
+
+const readKey = (head: ReturnType<typeof headOf>, onMissing: () => void = () => undefined) =>
+  readCountedKey(head, { authenticationFailed: onMissing })
 
 function codeOf(read: () => unknown): string {
   try {
@@ -37,7 +40,9 @@ describe('A2: the key', () => {
     [{ authorization: 'Bearer ' }],
     [{ authorization: 'Bearer a b' }],
   ])('A5: %j holds none', (headers) => {
-    expect(codeOf(() => readKey(headOf(headers)))).toBe('UNAUTHORIZED')
+    let missing = 0
+    expect(codeOf(() => readKey(headOf(headers), () => missing++))).toBe('UNAUTHORIZED')
+    expect(missing).toBe(1)
   })
 
   test('two different keys are refused: neither is guessed', () => {
