@@ -23,6 +23,7 @@ const statement = {
     checksAllRows: false,
     setsRowSecurity: false,
     isSetting: false,
+    session: undefined,
     copy: undefined,
   },
   identity: { roleOid: 10, userId: 'alice-id', readOnly: false },
