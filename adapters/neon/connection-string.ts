@@ -12,15 +12,12 @@ export interface Login {
 
 /**
  * `postgres://user:key@host/database?…`. Of the parameters after it only `options` would change what
- * a statement means: it is refused unless it is Neon's own `endpoint=…`. Errors: UNAUTHORIZED,
- * STATEMENT_REFUSED.
+ * a statement means: it is refused unless it is Neon's own `endpoint=…`. Undefined: the text is no
+ * such URL. Errors: STATEMENT_REFUSED.
  */
-export function parseConnectionString(text: string): Login {
+export function parseConnectionString(text: string): Login | undefined {
   const url = /^postgres(?:ql)?:\/\//.test(text) ? urlOf(text) : undefined
-  if (url === undefined)
-    throw new DbError('UNAUTHORIZED', 'Neon-Connection-String is missing or is no URL', {
-      hint: 'It is postgres://user:key@host/kalamdb, with an API key as the password.',
-    })
+  if (url === undefined) return undefined
   const options = url.searchParams.get('options') ?? ''
   if (options !== '' && !/^(?:endpoint|project)=\S*$/.test(options))
     throw new DbError('STATEMENT_REFUSED', 'options of the connection string are not taken', {

@@ -17,29 +17,38 @@ import { writeResult, type RowForm } from './write-result.js'
 export function openNeon({
   config,
   database,
+  metrics,
   servePost,
 }: AdapterParts): Promise<OpenAdapter | undefined> {
   if (!config.neon.enabled) return Promise.resolve(undefined)
   const { parameters_max, statements_max } = config.http
-  servePost(neonRoute(database, { parametersMax: parameters_max, queriesMax: statements_max }))
+  servePost(
+    neonRoute({ database, metrics }, { parametersMax: parameters_max, queriesMax: statements_max }),
+  )
   return Promise.resolve({ address: `POST ${path}`, close: () => Promise.resolve() })
 }
 
 /** Where the driver posts to, at the host of the connection string. */
 const path = '/sql'
 
-function neonRoute(database: Database, bounds: QueryBounds): PostRoute {
+type Rooms = Pick<AdapterParts, 'database' | 'metrics'>
+
+function neonRoute(rooms: Rooms, bounds: QueryBounds): PostRoute {
   return {
     path,
     requestHeaders: neonHeaders,
     readHead: (header) => {
-      const head = readHead(header)
+      const head = readHead(header, () => rooms.metrics.authenticationFailed('missing'))
       return (body) => {
         const queries = errorAsValue(() => readBody(body, bounds))
         return async (signal) => {
-          const caller = await logIn(database, head.login)
+          const caller = await logIn(rooms, head.login)
           if (queries instanceof DbError) throw queries
-          return answerOf(await run(database, { caller, head, queries, signal }), queries, head)
+          return answerOf(
+            await run(rooms.database, { caller, head, queries, signal }),
+            queries,
+            head,
+          )
         }
       }
     },
@@ -48,12 +57,14 @@ function neonRoute(database: Database, bounds: QueryBounds): PostRoute {
 }
 
 /** Errors: UNAUTHORIZED if the key is not one of the user's; NOT_FOUND for another database. */
-async function logIn(database: Database, login: Login): Promise<Caller> {
+async function logIn({ database, metrics }: Rooms, login: Login): Promise<Caller> {
   const caller = await database.authenticate(login.key)
-  if (login.user !== caller.name)
+  if (login.user !== caller.name) {
+    metrics.authenticationFailed('unknown')
     throw new DbError('UNAUTHORIZED', `the API key is not one of the user "${login.user}"`, {
       hint: 'The connection string is postgres://owner:key@host/kalamdb.',
     })
+  }
   if (login.database !== databaseName)
     throw new DbError('NOT_FOUND', `database "${login.database}" does not exist`, {
       sqlState: '3D000',

@@ -19,10 +19,13 @@ export const neonHeaders: readonly string[] = [
   ...['neon-batch-isolation-level', 'neon-batch-read-only', 'neon-batch-deferrable'],
 ]
 
-/** Errors: UNAUTHORIZED if there is no key; STATEMENT_REFUSED, BAD_REQUEST for what is not known. */
-export function readHead(header: (name: string) => string): NeonHead {
+/**
+ * Errors: UNAUTHORIZED if there is no key, of which `onKeyMissing` is told; STATEMENT_REFUSED,
+ * BAD_REQUEST for what is not known.
+ */
+export function readHead(header: (name: string) => string, onKeyMissing: () => void): NeonHead {
   return {
-    login: readLogin(header),
+    login: readLogin(header, onKeyMissing),
     isTextWanted: readFlag('Neon-Raw-Text-Output', header) ?? false,
     isArrayWanted: readFlag('Neon-Array-Mode', header) ?? false,
     transaction: {
@@ -34,19 +37,22 @@ export function readHead(header: (name: string) => string): NeonHead {
 }
 
 /** The driver's `authToken` comes as a bearer; it and the password may both be the key. */
-function readLogin(header: (name: string) => string): Login {
+function readLogin(header: (name: string) => string, onKeyMissing: () => void): Login {
   const login = parseConnectionString(header('neon-connection-string'))
   const bearer = /^bearer +(\S+) *$/i.exec(header('authorization'))?.[1] ?? ''
-  if (login.key !== '' && bearer !== '' && login.key !== bearer)
+  if (login !== undefined && login.key !== '' && bearer !== '' && login.key !== bearer)
     throw new DbError(
       'BAD_REQUEST',
       'the connection string and Authorization hold two different keys; send one',
     )
-  const key = login.key === '' ? bearer : login.key
-  if (key !== '') return { ...login, key }
-  throw new DbError('UNAUTHORIZED', 'no API key', {
-    hint: 'It is the password of the connection string: postgres://user:key@host/kalamdb.',
-  })
+  const key = login?.key === '' ? bearer : login?.key
+  if (login !== undefined && key !== undefined && key !== '') return { ...login, key }
+  onKeyMissing()
+  throw new DbError(
+    'UNAUTHORIZED',
+    login === undefined ? 'Neon-Connection-String is missing or is no URL' : 'no API key',
+    { hint: 'It is postgres://user:key@host/kalamdb, with an API key as the password.' },
+  )
 }
 
 function readFlag(name: string, header: (name: string) => string): boolean | undefined {

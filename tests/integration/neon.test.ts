@@ -213,9 +213,18 @@ describe('I5: the caller', () => {
     expect(two.message).toContain('two different keys')
   })
 
-  test('a missing connection string is no login', async () => {
+  test('a missing connection string is no login, and is counted', async () => {
+    const counted = async (reason: string) => {
+      const name = `kalamdb_authentication_failures_total{reason="${reason}"} `
+      const line = (await metrics()).split('\n').find((text) => text.startsWith(name))
+      return Number(line?.slice(name.length) ?? 0)
+    }
+    const before = { missing: await counted('missing'), unknown: await counted('unknown') }
     const response = await fetch(`${server.url}/sql`, { method: 'POST', body: '{"query":""}' })
     expect([response.status, await response.json()]).toMatchObject([400, { code: '28P01' }])
+    expect(await counted('missing')).toBe(before.missing + 1)
+    await errorOf(neon(urlOf('alice', bobKey))`select 1`)
+    expect(await counted('unknown')).toBe(before.unknown + 1)
   })
 })
 
