@@ -4,6 +4,7 @@ import { DbError } from '../errors.js'
 import { splitStatements } from '../protocol/sql-text.js'
 import { positionAfter, positionAt, textStart } from '../protocol/text-position.js'
 import { analyseLive, type LiveAnalysis } from './live-analysis.js'
+import { literalShape } from './literal-shape.js'
 import { liveRefusal, type LiveRefusal } from './live-refusal.js'
 import { planStatement } from './plan-statement.js'
 import type { ComposedText } from './compose-text.js'
@@ -47,13 +48,19 @@ export interface Dialect {
 export async function openDialect(options: DialectOptions): Promise<Dialect> {
   const parser = await openPostgresParser()
   const cache = openCache(options)
+  const shapes = openCache(options)
   return {
     planStatements(sql, context) {
       const variant = variantOf(context)
       const known = cache?.get(sql)?.get(variant)
       if (known !== undefined) return known
+      const shape = context.door === 'postgres' ? literalShape(sql) : undefined
+      const alike = shape === undefined ? undefined : shapes?.get(shape)?.get(variant)
+      if (alike !== undefined) return withText(alike, sql)
       const plans = planAll(readSources(sql, context, options.statementsMax), context, parser)
-      keepPlans(cache, sql, variant, plans)
+      // A text of a shape that comes again takes the place of no other.
+      if (shape !== undefined && hasShape(plans)) keepPlans(shapes, shape, variant, plans)
+      else keepPlans(cache, sql, variant, plans)
       return plans
     },
     rewrite: (plan, context, base) => rewriteStatement(plan, { parser, ...context }, base),
@@ -100,6 +107,35 @@ function keepPlans(
   if (variants !== undefined) variants.set(variant, plans)
   else cache?.set(sql, new Map([[variant, plans]]))
 }
+
+/** Whether a text of the same shape has the same plan, but for the text itself. */
+function hasShape(plans: readonly Plan[]): boolean {
+  const [plan] = plans
+  if (plans.length !== 1 || plan?.kind !== 'sql') return false
+  const { splices, ddl, copy, session, words } = plan
+  const isPlain = splices.length === 0 && copy === undefined && session === undefined && !ddl
+  return isPlain && words.creates === undefined && !words.undeletes
+}
+
+/** The plan of a text whose shape another has: only its literals are others. */
+function withText(plans: readonly Plan[], sql: string): readonly Plan[] {
+  const end = endOfLast(sql)
+  return plans.map((plan) => {
+    if (plan.kind !== 'sql') return plan
+    const { place } = plan
+    const text = sql.slice(place.start, end)
+    return Object.freeze({ ...plan, text, place: Object.freeze({ ...place, end }) })
+  })
+}
+
+/** The index after a text's last statement. */
+function endOfLast(sql: string): number {
+  let end = sql.length
+  while (end > 0 && betweenStatements.includes(sql.charAt(end - 1))) end--
+  return end
+}
+
+const betweenStatements = '; \t\n\r\f\v'
 
 function variantOf(context: PlanContext): string {
   const { role, readOnly, door, copies = false } = context
