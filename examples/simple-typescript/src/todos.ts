@@ -26,12 +26,15 @@ export const useTodos = defineLiveStore(
 
     const table = kalam.table('app.todos')
 
-    async function write(work: Promise<unknown>): Promise<void> {
+    /** Whether it was done. */
+    async function write(work: Promise<unknown>): Promise<boolean> {
       problem.value = ''
       try {
         await work
+        return true
       } catch (error) {
         problem.value = error instanceof Error ? error.message : String(error)
+        return false
       }
     }
 

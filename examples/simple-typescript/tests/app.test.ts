@@ -87,10 +87,11 @@ test('toggles and deletes; the newest stands first', async () => {
   await waitFor(() => expect(titles()).toHaveLength(1))
 })
 
-test('what cannot be written is said, and the list stays as it is', async () => {
+test('what cannot be written is said; the list stays as it is, and the text', async () => {
   await asRoot('-c', 'ALTER TABLE app.todos ADD CONSTRAINT short CHECK (length(title) < 10)')
   await user.type(input(), 'much too long{Enter}')
   expect((await screen.findByRole('alert')).textContent).toContain('short')
+  await waitFor(() => expect(input().value).toBe('much too long'))
   expect(titles()).toEqual([])
   await asRoot('-c', 'ALTER TABLE app.todos DROP CONSTRAINT short')
 })
