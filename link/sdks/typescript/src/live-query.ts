@@ -63,8 +63,9 @@ export interface LiveQueryOptions {
 /** Rows as they look before the server has answered a write. */
 interface Edit<Row> {
   readonly edit: (rows: readonly Row[]) => readonly Row[]
-  /** Whether the server's rows show the write; undefined: it is under way. */
-  isSeen: ((rows: readonly Row[]) => boolean) | undefined
+  /** Whether the server's rows show the write; not there: it is under way. */
+  isSeen?: (rows: readonly Row[]) => boolean
+  timer?: ReturnType<typeof setTimeout>
 }
 
 /** So long rows look as written once the write is done, when the query does not show it. */
@@ -186,16 +187,14 @@ export class LiveQuery<Row> implements Stream<readonly Row[]>, Disposable {
     write: () => Promise<T>,
     isSeen?: (rows: readonly Row[], result: T) => boolean,
   ): Promise<T> {
-    const entry: Edit<Row> = { edit, isSeen: undefined }
+    const entry: Edit<Row> = { edit }
     this.#edits.push(entry)
     this.#tellRows()
     try {
       const result = await write()
-      if (isSeen?.(this.#rows, result) === true) this.#dropEdit(entry)
-      else {
-        entry.isSeen = (rows) => isSeen?.(rows, result) ?? true
-        setTimeout(() => this.#dropEdit(entry), unseenMsMax)
-      }
+      entry.isSeen = (rows) => isSeen?.(rows, result) ?? true
+      if (this.#status === 'ended' || (isSeen && entry.isSeen(this.#rows))) this.#dropEdit(entry)
+      else entry.timer = setTimeout(() => this.#dropEdit(entry), unseenMsMax)
       return result
     } catch (cause) {
       this.#dropEdit(entry)
@@ -266,7 +265,7 @@ export class LiveQuery<Row> implements Stream<readonly Row[]>, Disposable {
   }
 
   #rowOf(values: readonly unknown[]): Row {
-    if (this.#shape === undefined) throw new Error('assertion failed: rows follow their columns')
+    if (this.#shape === undefined) throw new Error('assertion failed: no columns')
     return this.#shape.rowOf(values)
   }
 
@@ -347,14 +346,14 @@ export class LiveQuery<Row> implements Stream<readonly Row[]>, Disposable {
   }
 
   #dropEdit(entry: Edit<Row>): void {
-    const rest = this.#edits.filter((edit) => edit !== entry)
-    if (rest.length === this.#edits.length) return
-    this.#edits = rest
+    if (!this.#edits.includes(entry)) return
+    this.#edits = this.#edits.filter((edit) => edit !== entry)
     this.#tellRows()
   }
 
   #end(error?: KalamError): void {
     clearTimeout(this.#cacheTimer)
+    for (const { timer } of this.#edits) clearTimeout(timer)
     this.#error = error
     this.#enter('ended')
     this.#over.abort()

@@ -263,6 +263,31 @@ describe('optimistic writes', () => {
     expect(live.rows[0]).toEqual(kept)
   })
 
+  test('wait for nothing once the query is closed', async () => {
+    const client = await todos.newClient()
+    const timers = () =>
+      process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
+    const live = client.table('app.todos').live()
+    await live.ready()
+    const same = (rows: readonly object[]) => rows as typeof live.rows
+    await live.optimistic(
+      same,
+      () => Promise.resolve(),
+      () => false,
+    )
+    let answer = (): void => undefined
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    const late = live.optimistic(same, () => answered)
+    const before = timers()
+    live.close()
+    expect(timers()).toBe(before - 1)
+    answer()
+    await late
+    expect(timers()).toBe(before - 1)
+  })
+
   test('insert, update and delete end as what the server has, with nothing shown twice', async () => {
     const client = await todos.newClient()
     const table = client.table('app.todos')
