@@ -46,7 +46,6 @@ export async function liveRequest(
     identity: query.identity,
     userName: caller.name,
     searchPath: path.text,
-    schemas: path.schemas,
     placeOf: query.placeOf,
     placed: query.placed,
     from,
@@ -96,12 +95,12 @@ function parameterKey(parameters: readonly Parameter[]): string {
   return text.length <= 64 ? text : createHash('sha256').update(text).digest('base64')
 }
 
-const publicPath = { names: ['public'], text: 'public', schemas: ['pg_catalog', 'public'] }
+const publicPath = { names: ['public'], text: 'public' }
 
 function searchPathOf(namespace: string | undefined) {
   if (namespace === undefined) return publicPath
   const names = [namespace, 'public']
-  return { names, text: names.map(quoteIfNeeded).join(', '), schemas: ['pg_catalog', ...names] }
+  return { names, text: names.map(quoteIfNeeded).join(', ') }
 }
 
 function refused(message: string): DbError {

@@ -6,7 +6,7 @@ import type { ChangeLog, LogState } from '../changes/change-log.js'
 import { formatCursor, parseCursor } from '../changes/cursor.js'
 import { inOrder } from '../changes/in-order.js'
 import type { Sequence } from '../changes/sequence.js'
-import { systemIdentity, type Engine } from '../engine/engine.js'
+import type { Engine } from '../engine/engine.js'
 import type { Queries } from '../engine/queries.js'
 import { DbError } from '../errors.js'
 import { keyOfRows, placesOf } from '../live/follow-plan.js'
@@ -203,9 +203,7 @@ async function findTable(
   { catalog }: TableChangesRooms,
   { schema, name }: { readonly schema: string; readonly name: string },
 ): Promise<Relation> {
-  const use = { schema, name, alias: name, byte: undefined }
-  const lookup = { schemas: [], roleOid: systemIdentity.roleOid }
-  const relation = await catalog.relation(use, lookup)
+  const relation = await catalog.relation({ schema, name })
   if (relation?.relkind === 'r') return relation
   throw new DbError('NOT_FOUND', `there is no table ${schema}.${name}`)
 }

@@ -20,9 +20,8 @@ export interface LiveRequest {
   readonly encode: (typeOids: readonly number[]) => readonly TextValue[]
   readonly identity: Identity
   readonly userName: string
-  /** As SQL, and its schemas by name. */
+  /** As SQL. */
   readonly searchPath: string
-  readonly schemas: readonly string[]
   /** The caller's position of a byte in `text`. */
   readonly placeOf: (byte: number | undefined) => TextPosition | undefined
   /** PostgreSQL's error, its position that in the caller's SQL. */

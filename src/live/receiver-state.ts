@@ -13,7 +13,6 @@ export type ReceiverState =
   | { readonly kind: 'loading' }
   | { readonly kind: 'behind'; readonly position: Sequence }
   | { readonly kind: 'following'; readonly position: Sequence }
-  | { readonly kind: 'closed' }
 
 export type ReceiverEvent =
   /** Its snapshot is complete, or its cursor was honoured: all up to `position` is told. */
@@ -24,9 +23,6 @@ export type ReceiverEvent =
   | { readonly kind: 'group-at'; readonly position: Sequence }
   /** The group tells changes up to `position`. */
   | { readonly kind: 'told'; readonly position: Sequence }
-  /** It begins anew. */
-  | { readonly kind: 'reset' }
-  | { readonly kind: 'close' }
 
 export interface ReceiverStep {
   readonly state: ReceiverState
@@ -35,12 +31,7 @@ export interface ReceiverStep {
 }
 
 export function nextReceiverState(state: ReceiverState, event: ReceiverEvent): ReceiverStep {
-  if (state.kind === 'closed') return stay(state)
   switch (event.kind) {
-    case 'close':
-      return stay({ kind: 'closed' })
-    case 'reset':
-      return stay({ kind: 'loading' })
     case 'placed':
       return stay(state.kind === 'loading' ? { kind: 'behind', position: event.position } : state)
     case 'read':

@@ -1,5 +1,4 @@
 /** What the catalog knows of the tables, views and other things behind a live query. */
-import type { RelationUse } from '../dialect/live-analysis.js'
 import type { Identity } from '../engine/engine.js'
 import type { QueryRunner } from '../engine/queries.js'
 import type { TextValue } from '../engine/frontend-messages.js'
@@ -49,12 +48,6 @@ export interface TableColumn {
   readonly isDeterministic: boolean
 }
 
-export interface Lookup {
-  /** Schemas in which unqualified names are looked up, pg_catalog first. */
-  readonly schemas: readonly string[]
-  readonly roleOid: number
-}
-
 export class TableCatalog {
   readonly #queries: QueryRunner
 
@@ -62,14 +55,12 @@ export class TableCatalog {
     this.#queries = queries
   }
 
-  /** Undefined if there is none, or none that the role can reach. */
-  async relation(use: RelationUse, lookup: Lookup): Promise<Relation | undefined> {
-    const schemas = use.schema === undefined ? lookup.schemas : [use.schema]
-    const { rows } = await this.#queries.query(selectRelation, [
-      use.name,
-      JSON.stringify(schemas),
-      String(lookup.roleOid),
-    ])
+  /** Undefined if there is none. */
+  async relation(place: {
+    readonly schema: string
+    readonly name: string
+  }): Promise<Relation | undefined> {
+    const { rows } = await this.#queries.query(selectRelation, [place.schema, place.name])
     const [row] = rows
     return row && relationOf(row)
   }
@@ -142,13 +133,10 @@ const relationColumns = `
 
 const selectRelation = `
   select ${relationColumns}
-    from json_array_elements_text($2::json) with ordinality s (name, place)
-    join pg_namespace n on n.nspname = s.name
-     and (has_schema_privilege($3::oid, n.oid, 'usage') or n.nspname = 'pg_catalog')
-    join pg_class c on c.relnamespace = n.oid and c.relname = $1
+    from pg_namespace n
+    join pg_class c on c.relnamespace = n.oid and c.relname = $2
     left join kalam.tables t on t.tab = c.oid or t.twin = c.oid
-   where c.relkind in ('r', 'v', 'm', 'f', 'p', 'S')
-   order by s.place limit 1`
+   where n.nspname = $1`
 
 const selectRelations = `
   select ${relationColumns}

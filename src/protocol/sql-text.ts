@@ -5,7 +5,7 @@
  * token. Time is linear in the text.
  */
 
-import { positionAfter, positionAt, textStart, type TextPosition } from './text-position.js'
+import { positionAfter, textStart, type TextPosition } from './text-position.js'
 
 export type TokenKind =
   | 'space'
@@ -71,12 +71,6 @@ export function splitStatements(text: string): StatementPlace[] {
   }
   takePlace(boundary, places)
   return places
-}
-
-/** The line and column of a UTF-16 index. */
-export function lineAndColumn(text: string, index: number): LineAndColumn {
-  const { line, column } = positionAt(text, index)
-  return { line, column }
 }
 
 /** The token that starts at `index`, which must be inside the text. */

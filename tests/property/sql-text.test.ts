@@ -1,11 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import {
-  StatementSplitter,
-  lineAndColumn,
-  splitStatements,
-  tokenize,
-} from '#src/protocol/sql-text.js'
+import { StatementSplitter, splitStatements, tokenize } from '#src/protocol/sql-text.js'
+import { lineAndColumn } from '../support/line-and-column.js'
 import { propertyRuns } from '../support/counts.js'
 
 /** Text made of the pieces on which a tokenizer of SQL goes wrong. */

@@ -1,11 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import {
-  StatementSplitter,
-  lineAndColumn,
-  splitStatements,
-  tokenize,
-} from '#src/protocol/sql-text.js'
+import { StatementSplitter, splitStatements, tokenize } from '#src/protocol/sql-text.js'
+import { lineAndColumn } from '../support/line-and-column.js'
 
 const kindsOf = (text: string) =>
   tokenize(text)

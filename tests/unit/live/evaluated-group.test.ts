@@ -21,7 +21,7 @@ function rowsOf(values: readonly string[], rowCount = values.length): RawResult 
 const request: LiveRequest = {
   ...{ text: 'select n from t', sql: 'select n from t', parameterCount: 0, parameterKey: '[]' },
   ...{ encode: () => [], identity: { roleOid: 1, userId: 'u', readOnly: false }, userName: 'u' },
-  ...{ searchPath: 'public', schemas: [], placeOf: () => undefined, placed: (error) => error },
+  ...{ searchPath: 'public', placeOf: () => undefined, placed: (error) => error },
   ...{ from: undefined, fromId: undefined },
 }
 

@@ -11,7 +11,7 @@ import { TestReceiver } from '../../support/live.js'
 const request: LiveRequest = {
   ...{ text: 'select n from t', sql: 'select n from t', parameterCount: 0, parameterKey: '[]' },
   ...{ encode: () => [], identity: { roleOid: 1, userId: 'u', readOnly: false }, userName: 'u' },
-  ...{ searchPath: 'public', schemas: [], placeOf: () => undefined, placed: (error) => error },
+  ...{ searchPath: 'public', placeOf: () => undefined, placed: (error) => error },
   ...{ from: undefined, fromId: undefined },
 }
 

@@ -11,7 +11,7 @@ import { TestReceiver } from '../../support/live.js'
 const request: LiveRequest = {
   ...{ text: 'select 1', sql: 'select 1', parameterCount: 0, parameterKey: '[]' },
   ...{ encode: () => [], identity: { roleOid: 1, userId: 'u', readOnly: false }, userName: 'u' },
-  ...{ searchPath: 'public', schemas: [], placeOf: () => undefined, placed: (error) => error },
+  ...{ searchPath: 'public', placeOf: () => undefined, placed: (error) => error },
   ...{ from: undefined, fromId: undefined },
 }
 const analysis: LiveAnalysis = {
