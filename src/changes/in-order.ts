@@ -4,6 +4,7 @@
  * such entries become one: from what the row was before to what it is after.
  */
 import type { Change } from './change.js'
+import { RowStates } from './row-states.js'
 
 /** Names the row of a change; undefined for what is to be left as it is. */
 export type KeyOf = (change: Change) => string | undefined
@@ -14,11 +15,11 @@ type State = string | null
 /** A transaction of which there may be more to come, and how it has left the rows so far. */
 export interface OpenTransaction {
   readonly transaction: string
-  readonly states: Map<string, State>
+  readonly states: RowStates
 }
 
 /** None: what comes begins with a new transaction. */
-export const noTransaction: OpenTransaction = { transaction: '', states: new Map() }
+export const noTransaction: OpenTransaction = { transaction: '', states: new RowStates() }
 
 export interface InOrder {
   /** The same list if all of it is in order. */
@@ -44,8 +45,10 @@ export function inOrder(
   for (const change of changes) {
     const key = keyOf(change)
     if (key === undefined) continue
-    const before = after.has(key) ? after.get(key) : open.states.get(key)
-    if (before !== undefined && before !== change.oldText) {
+    const before = after.get(key)
+    const goesOn =
+      before === undefined ? open.states.isLeftAs(key, change.oldText) : before === change.oldText
+    if (goesOn === false) {
       disordered.add(key)
       if (open.states.has(key)) broken.add(change.tableId)
     }
@@ -65,7 +68,7 @@ function stillOpen(
 ): OpenTransaction {
   const transaction = changes.at(-1)?.transaction
   if (transaction === undefined) return before
-  const states = before.transaction === transaction ? before.states : new Map<string, State>()
+  const states = before.transaction === transaction ? before.states : new RowStates()
   for (const change of changes) {
     const key = change.transaction === transaction ? keyOf(change) : undefined
     if (key !== undefined) states.set(key, change.newText)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Change } from '#src/changes/change.js'
-import { inOrder, type KeyOf } from '#src/changes/in-order.js'
+import { inOrder, noTransaction, type KeyOf } from '#src/changes/in-order.js'
 import { sequenceOf } from '#src/changes/sequence.js'
 import { propertyRuns } from '../../support/counts.js'
 
@@ -114,6 +114,31 @@ describe('a transaction in two batches', () => {
 
   test('is forgotten with the next transaction', () => {
     const later = changesOf([['2', null, 'x']], { from: 2, transaction: '2' })
-    expect([...inOrder(later, keyOf, first().open).open.states.keys()]).toEqual(['2'])
+    const { states } = inOrder(later, keyOf, first().open).open
+    expect([states.size, states.has('1'), states.has('2')]).toEqual([1, false, true])
+  })
+
+  test('of a million rows keeps at most 40 MB of them, and each row apart', () => {
+    const [batches, rows] = [200, 5_000]
+    let open = noTransaction
+    for (let batch = 0; batch < batches; batch++) {
+      const steps = Array.from({ length: rows }, (_, index): Step => [
+        String(batch * rows + index),
+        null,
+        'x',
+      ])
+      const ordered = inOrder(changesOf(steps, { from: batch * rows + 1 }), keyOf, open)
+      expect(ordered.broken.size).toBe(0)
+      open = ordered.open
+    }
+    expect(open.states.size).toBe(batches * rows)
+    expect(open.states.bytes).toBeLessThanOrEqual(40e6)
+    // The last that was left is known, and so is the first.
+    for (const key of ['0', '999999']) {
+      const on = inOrder(changesOf([[key, 'x', 'y']], { from: 2_000_000 }), keyOf, open)
+      expect(on.broken.size).toBe(0)
+      const off = inOrder(changesOf([[key, 'x', 'z']], { from: 2_000_001 }), keyOf, on.open)
+      expect([...off.broken]).toEqual([7])
+    }
   })
 })
