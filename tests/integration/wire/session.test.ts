@@ -288,12 +288,23 @@ describe('names', () => {
     expect(errorOf(await other.query(`EXECUTE ${long}`))).toMatchObject({ code: '26000' })
   })
 
+  test('of temporary tables too, until DISCARD', async () => {
+    await using one = await openWire(server)
+    await using other = await openWire(server)
+    await one.query('CREATE TEMP TABLE mine (a int); INSERT INTO mine VALUES (1)')
+    expect(errorOf(await other.query('SELECT * FROM mine'))).toMatchObject({ code: '42P01' })
+    expect(inShort(await one.query('SELECT a FROM mine'))).toContain('row 1')
+    expect(inShort(await one.query('DISCARD ALL'))).toEqual(['DISCARD ALL', 'ready I'])
+    expect(errorOf(await one.query('SELECT * FROM mine'))).toMatchObject({ code: '42P01' })
+    expect(errorOf(await one.query('BEGIN; DISCARD ALL'))).toMatchObject({ code: '25001' })
+  })
+
   test('of a cursor tell the row to change', async () => {
     await using wire = await openWire(server)
     const said = await wire.query(`BEGIN; INSERT INTO app.items VALUES (1, 'a'), (2, 'b');
       DECLARE c CURSOR FOR SELECT * FROM app.items ORDER BY id FOR UPDATE; MOVE 1 FROM c;
       UPDATE app.items SET name = 'c' WHERE CURRENT OF c RETURNING id; ROLLBACK`)
-    expect(inShort(said)).toContain('row 1|c'.slice(0, 5))
+    expect(inShort(said)).toContain('row 1')
   })
 })
 
