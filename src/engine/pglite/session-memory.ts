@@ -52,7 +52,7 @@ const formSchema = 68
 const hashTableName = 28
 /** relcache.c, `RelIdCacheEnt`. */
 const relationOfEntry = 4
-/** `myTempToastNamespace` stands among the variables of the same file. */
+/** Variables of one file stand together: what behaves alike by chance does not stand there too. */
 const neighbourBytes = 64
 
 export class SessionMemory {
@@ -121,7 +121,7 @@ function findPlaces(options: SessionMemoryOptions): Places {
   return {
     schema,
     toastSchema: only('myTempToastNamespace', findToastSchema(options, schema)),
-    pathsAreValid: only('searchPathCacheValid', findPathsAreValid(options)),
+    pathsAreValid: only('searchPathCacheValid', findPathsAreValid(options, schema)),
     ...findSequences(options),
     plans: only('saved_plan_list', findPlans(options)),
     relations: only('RelationIdCache', findRelations(options)),
@@ -146,13 +146,15 @@ function findSchema({ memory, claimed, isTemporarySchema }: SessionMemoryOptions
 }
 
 function findToastSchema({ memory, claimed }: SessionMemoryOptions, schema: number): number[] {
-  return [...memory.wordsWith(claimed.toastOid)].filter(
-    (place) => Math.abs(place - schema) <= neighbourBytes,
-  )
+  return [...memory.wordsWith(claimed.toastOid)].filter((place) => areNeighbours(place, schema))
+}
+
+function areNeighbours(one: number, other: number): boolean {
+  return Math.abs(one - other) <= neighbourBytes
 }
 
 /** It is 1 after a look-up of a name and 0 after a change of schemas. */
-function findPathsAreValid({ memory, run }: SessionMemoryOptions): number[] {
+function findPathsAreValid({ memory, run }: SessionMemoryOptions, schema: number): number[] {
   const use = () => run('SELECT FROM pg_class WHERE false')
   const change = () =>
     run('BEGIN; SET LOCAL event_triggers = off; CREATE SCHEMA kalam_probe; ROLLBACK')
@@ -168,7 +170,7 @@ function findPathsAreValid({ memory, run }: SessionMemoryOptions): number[] {
     const bytes = memory.staticBytes()
     places =
       places === undefined
-        ? [...memory.bytesWith(expected)]
+        ? [...memory.bytesWith(expected)].filter((place) => areNeighbours(place, schema))
         : places.filter((place) => bytes[place] === expected)
   }
   return places ?? []
@@ -198,9 +200,11 @@ function findSequences({ memory, run }: SessionMemoryOptions) {
     const places = two[at] === value ? tables : lasts
     places.push(at * Uint32Array.BYTES_PER_ELEMENT)
   }
+  const near = (places: readonly number[]) => (place: number) =>
+    places.some((other) => areNeighbours(place, other))
   return {
-    lastSequence: only('last_used_seq', lasts),
-    sequenceTable: only('seqhashtab', tables),
+    lastSequence: only('last_used_seq', lasts.filter(near(tables))),
+    sequenceTable: only('seqhashtab', tables.filter(near(lasts))),
   }
 }
 
