@@ -2,13 +2,14 @@ import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vitest/config'
 import { LongestFirst } from './tests/support/longest-first.js'
 
-/** They measure the memory of their process: nothing else may run in it. */
+/** They measure the memory of their process, or fill its stack, which is smaller than a thread's. */
 const ownProcess = [
   'tests/fuzz/http.test.ts',
   'tests/fuzz/socket.test.ts',
   'tests/fuzz/wire.test.ts',
   'tests/integration/copy-large.test.ts',
   'tests/integration/http-slow-reader.test.ts',
+  'tests/unit/dialect/open-dialect.test.ts',
 ]
 /** The HTTP server that takes uWebSockets.js's place where its binary does not load: other Node versions, other machines. */
 const onFallback = { UWS_USE_FALLBACK: '1' }
