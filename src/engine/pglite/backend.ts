@@ -16,7 +16,7 @@ import { DurableFs, type DurableFsOptions } from './durable-fs.js'
 import { keepRandomOpen, type StreamSystem } from './random-stream.js'
 import { replyContents, type BackendNotification } from './reply-contents.js'
 import { noSettings, type SessionSettings } from './session-settings.js'
-import { SessionMemory, type SessionMemoryOptions } from './session-memory.js'
+import type { SessionMemoryOptions } from './session-memory.js'
 import { StaticMemory } from './static-memory.js'
 
 /** Emscripten's and PGlite's own functions and addresses; PGlite 0.5.16, `postgresMod.ts`, `pglitec.c`. */
@@ -343,12 +343,14 @@ export class Backend {
     if (this.#resident !== undefined) this.#settings.exchangeOne('search_path', this.#resident)
   }
 
-  /** PostgreSQL's variables of one session, in which several take turns; see `SessionMemory`. */
-  openSessionMemory(options: Pick<SessionMemoryOptions, 'run' | 'claimed'>): SessionMemory {
+  /** What `SessionMemory` works on. */
+  sessionMemoryOptions(
+    options: Pick<SessionMemoryOptions, 'run' | 'claimed'>,
+  ): SessionMemoryOptions {
     const module = this.#module
     const key = module._malloc(4)
     const memory = new StaticMemory(module)
-    return new SessionMemory({
+    return {
       ...options,
       memory,
       isTemporarySchema: (oid) => module._isTempNamespace(oid) !== 0,
@@ -356,7 +358,7 @@ export class Backend {
         memory.setWord(key, word)
         return module._hash_search(table, key, hashFind, 0)
       },
-    })
+    }
   }
 
   /** Settings may have been changed by SQL (RESET ALL, a rolled-back transaction): set them anew. */

@@ -20,6 +20,7 @@ import {
 import { createSharedMemory, shareMemoryOfThisRealm, withSharedMemory } from './shared-memory.js'
 import { runAsSystem } from './run-as-system.js'
 import { Scheduler } from './scheduler.js'
+import { SessionMemory } from './session-memory.js'
 import { SessionObjects } from './session-objects.js'
 import { WalSync } from './wal-sync.js'
 
@@ -64,11 +65,13 @@ async function serve(): Promise<void> {
   const wasmModule = options.wasmModule ?? compilePGlite()
   const backend = await openBackend({ disk, walSync, wasmModule })
   const claimed = claimTempSchema(backend)
-  const memory = backend.openSessionMemory({
-    claimed,
-    // Setting a path is among what is looked for.
-    run: (sql) => void runAsSystem(backend, sql, null),
-  })
+  const memory = new SessionMemory(
+    backend.sessionMemoryOptions({
+      claimed,
+      // Setting a path is among what is looked for.
+      run: (sql) => void runAsSystem(backend, sql, null),
+    }),
+  )
   control.memoryBytes = backend.memoryBytes
   const scheduler = new Scheduler({
     backend,
