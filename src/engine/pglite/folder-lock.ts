@@ -5,6 +5,7 @@
  * The file holds who has it: pid, the process's start time (a pid alone is used again), host and
  * pid namespace. In the same namespace that decides. From another container or host the pid means
  * nothing; there the owner's heartbeat, the file's modification time, decides.
+ * An owner that stood still for longer is taken for dead: `held-lock.ts` keeps it from going on.
  */
 import * as fs from 'node:fs'
 import { randomUUID } from 'node:crypto'
@@ -30,6 +31,11 @@ interface Owner {
 }
 
 export interface FolderLock {
+  readonly file: string
+  /** Who has it, as the file says. */
+  readonly ownerId: string
+  /** Looks now; `onLost` is told as well if not. */
+  isHeld(): boolean
   /** Frees the folder. Safe twice. */
   release(): void
 }
@@ -53,14 +59,17 @@ export async function lockFolder(folder: string, onLost: () => void): Promise<Fo
 
 function holdLock(file: string, owner: Owner, onLost: () => void): FolderLock {
   let held = true
-  const beat = setInterval(() => {
-    if (keepsLock(file, owner)) return
+  const isHeld = (): boolean => {
+    if (!held || keepsLock(file, owner)) return held
     clearInterval(beat)
     held = false
     onLost()
-  }, heartbeatMs)
+    return false
+  }
+  const beat = setInterval(isHeld, heartbeatMs)
   beat.unref()
   return {
+    ...{ file, ownerId: owner.id, isHeld },
     release() {
       if (!held) return
       held = false

@@ -149,6 +149,8 @@ export type FromWorker =
 
 export interface WorkerOptions {
   readonly folder: string
+  /** The lock of the folder, and whose it is. */
+  readonly lock: { readonly file: string; readonly ownerId: string }
   readonly control: SharedArrayBuffer
   readonly durable: boolean
   readonly sharedBuffersBytes: number

@@ -5,7 +5,7 @@
  *   starting ──► ready ──► restarting ──► ready …          closed
  *                             └── too often ──► failed
  */
-import { DbError } from '../../errors.js'
+import { DbError, assert } from '../../errors.js'
 import type { Log } from '../../telemetry/log.js'
 import type { Metrics } from '../../telemetry/metrics.js'
 import {
@@ -480,9 +480,11 @@ export class PGliteEngine implements Engine {
 
   async #startWorker(): Promise<void> {
     const { log, ...options } = this.#options
+    assert(this.#lock !== undefined, 'the folder is locked before a worker uses it')
     removeTemporaryFiles(this.#database)
     const workerOptions: Omit<WorkerOptions, 'control'> = {
       folder: this.#database,
+      lock: { file: this.#lock.file, ownerId: this.#lock.ownerId },
       durable: options.durable,
       sharedBuffersBytes: options.sharedBuffersBytes,
       walBytesMax: options.walBytesMax,
@@ -562,6 +564,8 @@ export class PGliteEngine implements Engine {
   async #replace(old: WorkerLink | undefined, cause: string): Promise<void> {
     await old?.terminate()
     if (this.#tooManyRestarts()) this.#fail(cause)
+    // Nothing of the folder may be touched if it is another's by now; the lock tells `#fail`.
+    this.#lock?.isHeld()
     if (this.#status.kind !== 'restarting') return
     try {
       await this.#startWorker()

@@ -10,6 +10,7 @@ import { realDisk, type Disk } from './disk.js'
 import type { Backend } from './backend.js'
 import { Checkpointer } from './checkpointer.js'
 import { claimTempSchema } from './claim-temp-schema.js'
+import { HeldLock, lockedDisk } from './held-lock.js'
 import {
   unitHeadAt,
   unitHeadFields,
@@ -47,7 +48,8 @@ try {
 }
 
 async function serve(): Promise<void> {
-  const disk = await chosenDisk()
+  const lock = new HeldLock(options.lock, () => performance.now())
+  const disk = lockedDisk(await chosenDisk(), lock)
   // The sync tells the scheduler, which needs the backend, which needs the sync.
   const later: { scheduler?: Scheduler } = {}
   const walSync = new WalSync({

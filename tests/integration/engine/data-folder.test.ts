@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   utimesSync,
   writeFileSync,
@@ -74,6 +75,23 @@ describe('K2: a data folder', () => {
     clearInterval(heart)
     const engine = await openTestEngine({ folder })
     await engine[Symbol.asyncDispose]()
+  })
+
+  test('taken by another is acknowledged nothing in, from that moment on', async () => {
+    await using opened = await openTestEngine({ folder })
+    await opened.engine.run(unit('CREATE TABLE t (n int)'))
+    const lock = join(folder, 'kalam.lock')
+    const owner = { id: 'other', pid: 1, startedAt: '1', host: 'elsewhere', pidNamespace: '' }
+    // As another server does that takes this one for dead.
+    renameSync(lock, `${lock}.stale`)
+    rmSync(`${lock}.stale`)
+    writeFileSync(lock, JSON.stringify(owner))
+    await expect(opened.engine.run(unit('INSERT INTO t VALUES (1)'))).rejects.toMatchObject({
+      code: expect.stringMatching(/^(ENGINE_RESTARTED|UNAVAILABLE)$/) as string,
+    })
+    await expect.poll(() => opened.engine.status.kind, { timeout: 20_000 }).toBe('failed')
+    await expect(opened.engine.run(unit('SELECT 1'))).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    expect(JSON.parse(readFileSync(lock, 'utf8'))).toEqual(owner)
   })
 
   test('stays its owner’s when the process has no file descriptor left', async () => {
