@@ -75,7 +75,7 @@ export function namedUsers(plan: SqlPlan): readonly string[] {
 
 /** Whether its text is another in each session. */
 export function isOfSession(plan: SqlPlan): boolean {
-  return plan.splices.some(({ text }) => typeof text === 'object' && 'sessionName' in text)
+  return plan.splices.some(({ text }) => typeof text === 'object' && !('roleOfUser' in text))
 }
 
 /** Whether tables can make no difference to it, whatever they are. */

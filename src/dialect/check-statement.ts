@@ -73,11 +73,19 @@ function refuseTargets(survey: Survey): Refusal | undefined {
 }
 
 /** What is to be read through KalamDB's statements, and what counts the transactions of all users. */
-function refuseReading({ hidden, rowVersions }: Survey, context: PlanContext): Refusal | undefined {
+function refuseReading(
+  { hidden, ownCalls, rowVersions }: Survey,
+  context: PlanContext,
+): Refusal | undefined {
   const [table] = hidden
   if (table !== undefined) {
     const hint = 'Deleted rows are read with INCLUDE DELETED.'
     return { ...refused('the schemas kalam_… belong to the system', hint), byte: table }
+  }
+  const [call] = ownCalls
+  if (call !== undefined) {
+    const hint = "Call PostgreSQL's function of that name."
+    return { ...refused('the functions kalam.pg_… belong to the system', hint), byte: call }
   }
   const [column] = rowVersions
   if (column === undefined || context.role === 'admin') return undefined

@@ -20,6 +20,8 @@ export type NameInPostgres = (name: string) => string
 export interface OfSession {
   /** What its cursor or prepared statement of this name is called in PostgreSQL. */
   readonly nameInPostgres: NameInPostgres
+  /** What pg_backend_pid() answers. */
+  readonly processId: number
 }
 
 /**
@@ -61,7 +63,7 @@ function composed(
   }
 }
 
-const asWritten: OfSession = { nameInPostgres: String }
+const asWritten: OfSession = { nameInPostgres: String, processId: 0 }
 
 /** An identifier as SQL text, always quoted. */
 export function quoteIdentifier(name: string): string {
@@ -74,6 +76,7 @@ function replacementOf(
 ): string {
   if (typeof text === 'string') return text
   if ('roleOfUser' in text) return quoteIdentifier(names.roleOfUser(text.roleOfUser))
+  if ('processId' in text) return String(names.processId)
   return quoteIdentifier(names.nameInPostgres(text.sessionName))
 }
 

@@ -272,7 +272,9 @@ function refuseDefaultPrivileges(alter: Fields<'AlterDefaultPrivilegesStmt'>): R
   const option = alter.options
     ?.map((node) => fieldsOf(node, 'DefElem'))
     .find((each) => each?.defname === 'roles')
-  if (option === undefined) return undefined
+  // As dumps have it: the one role that all of them are.
+  const names = fieldsOf(option?.arg, 'List')?.items?.map((item) => fieldsOf(item, 'RoleSpec'))
+  if (option === undefined || names?.every(isAdmins) === true) return undefined
   return { ...refused(`FOR ROLE is refused: ${ownersReason}`), byte: option.location }
 }
 

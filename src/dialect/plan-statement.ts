@@ -21,6 +21,7 @@ import { rewriteStatement } from './rewrite/rewrite-statement.js'
 import { readRoleSplices } from './role-list.js'
 import { readSessionNames } from './session-names.js'
 import { readShowSplices } from './show-statement.js'
+import { mayAskCatalogs, showCatalogs } from './shown-catalogs.js'
 import { errorAt, type Source } from './source.js'
 import { onlyStatement } from './syntax-tree.js'
 import { syntaxHint } from './syntax-hints.js'
@@ -94,9 +95,11 @@ function planSql(reader: TokenReader, context: PlanContext, parser: PostgresPars
   const composed = composeText(draft, () => placeholderRole)
   const statements = parse(source, composed, parser)
   const traits = judge(source, composed, statements, context)
+  const shown = context.door === 'postgres' ? readShown(source, composed, statements) : []
   const includesDeleted = claimIncludeDeleted(source, composed, includes, statements)
   const plan: SqlPlan = Object.freeze({
     ...{ kind: 'sql', role: context.role, ...draft, ...traits },
+    splices: shown.length === 0 ? draft.splices : frozenInOrder([...draft.splices, ...shown]),
     words: Object.freeze({ creates, undeletes, includesDeleted }),
   })
   // What is wrong with a new table shows before anything of the request runs.
@@ -129,6 +132,23 @@ function readIncludes(
     () => placeholderRole,
   )
   return parser.parse(asWritten.text).kind === 'parsed' ? [] : includes
+}
+
+/** Splices for what a client of the Postgres protocol is shown, where it stands in the text as written. */
+function readShown(
+  source: Source,
+  composed: ComposedText,
+  statements: readonly RawStmt[],
+): readonly Splice[] {
+  const statement = mayAskCatalogs(source.text) ? onlyStatement(statements) : undefined
+  if (statement === undefined) return []
+  return showCatalogs(statement, composed).flatMap((splice) => {
+    const [start, end] = [splice.start, splice.end].map(composed.toSourceIndex)
+    if (start === undefined || end === undefined) return []
+    const isAsWritten =
+      source.text.slice(start, end) === composed.text.slice(splice.start, splice.end)
+    return isAsWritten ? [{ ...splice, start, end, pointsTo: start }] : []
+  })
 }
 
 function frozenInOrder(splices: readonly Splice[]): readonly Splice[] {

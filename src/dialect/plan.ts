@@ -27,10 +27,14 @@ export interface Splice {
   /** Index after the last one replaced; equal to `start` for an insertion. */
   readonly end: number
   /**
-   * The new text, or the KalamDB user whose PostgreSQL role goes here, or a name of the session's
-   * own: of a cursor or a prepared statement.
+   * The new text, or the KalamDB user whose PostgreSQL role goes here, or what is a session's own:
+   * the name of a cursor or a prepared statement, the number by which its client knows it.
    */
-  readonly text: string | { readonly roleOfUser: string } | { readonly sessionName: string }
+  readonly text:
+    | string
+    | { readonly roleOfUser: string }
+    | { readonly sessionName: string }
+    | { readonly processId: true }
   /** The index that positions inside the new text mean; without it, `start`. */
   readonly pointsTo?: number
 }

@@ -3,6 +3,7 @@
  *
  *   user, service, admin → kalam_user, kalam_service, kalam_admin
  *   'alice'              → the role of that user, which the catalog knows
+ *   kalam_user, …        stay: so PostgreSQL's catalogs call them, and dumps with them
  *   PUBLIC, CURRENT_USER and any other name stay as they are
  */
 import type { Splice } from './plan.js'
@@ -78,7 +79,7 @@ function readRole(reader: TokenReader): Splice | undefined {
 }
 
 function refuseReserved(reader: TokenReader, name: string): void {
-  if (!isReservedRole(name)) return
+  if (!isReservedRole(name) || roles.some((role) => name === `kalam_${role}`)) return
   const message = `${name} is a role of the system`
   const hint = "Name roles as user, service, admin or PUBLIC, and users in single quotes: 'alice'."
   throw errorAt(reader.source, reader.index, 'STATEMENT_REFUSED', message, { hint })

@@ -1,4 +1,4 @@
-import type { IntoClause, Node, RangeVar } from 'libpg-query'
+import type { FuncCall, IntoClause, Node, RangeVar } from 'libpg-query'
 import { rowMarkOf } from './row-mark.js'
 import { isStatementKind, stringsOf, visitTree, type Statement } from './syntax-tree.js'
 
@@ -20,6 +20,8 @@ export interface Survey {
   readonly rowVersions: readonly number[]
   /** Relations of the schemas kalam_…, as byte offsets. */
   readonly hidden: readonly number[]
+  /** Calls of the functions that stand for PostgreSQL's own at the Postgres door, as byte offsets. */
+  readonly ownCalls: readonly number[]
   /** Names of cursors. */
   readonly cursors: readonly string[]
   /** The highest `$n`. */
@@ -35,6 +37,7 @@ export function surveyTree(root: Node): Survey {
   const relations = new Set<string>()
   const rowVersions: number[] = []
   const hidden: number[] = []
+  const ownCalls: number[] = []
   const found = { writes: false, locks: false, temporary: false, parameterCount: 0 }
   let into: RangeVar | undefined
   visitTree(root, (key, fields) => {
@@ -45,6 +48,7 @@ export function surveyTree(root: Node): Survey {
     if (key === 'LockingClause') found.locks = true
     if (isTemporary(key, fields)) found.temporary = true
     if (key === 'FuncCall') calls.add(lastName(fields['funcname']))
+    if (key === 'FuncCall' && isOwnCall(fields)) ownCalls.push((fields as FuncCall).location ?? 0)
     if (key === 'ParamRef') found.parameterCount = highest(found.parameterCount, fields['number'])
     if (typeof fields['relname'] === 'string') relations.add(fields['relname'])
     // What has this field is a RangeVar.
@@ -54,12 +58,18 @@ export function surveyTree(root: Node): Survey {
     const cursor = fields['portalname'] ?? fields['cursor_name']
     if (typeof cursor === 'string') cursors.push(cursor)
   })
-  return { statements, calls, cursors, into, relations, rowVersions, hidden, ...found }
+  return { statements, calls, cursors, into, relations, rowVersions, hidden, ownCalls, ...found }
 }
 
 /** Schemas of which no statement reads by name; rights say what of `kalam` may be read. */
 function isHidden(schema: unknown): boolean {
   return typeof schema === 'string' && schema.startsWith('kalam_')
+}
+
+/** `kalam.pg_…`: whose session it is about is for the server to say. */
+function isOwnCall(call: FuncCall): boolean {
+  const [schema, name = ''] = stringsOf(call.funcname)
+  return schema === 'kalam' && name.startsWith('pg_')
 }
 
 /** Marks of a row that are numbers of transactions. */

@@ -95,6 +95,9 @@ class LocalWireSession implements WireSession {
   readonly #extended: ExtendedQuery
   readonly #reported: ReportedSettings
   #closing: Promise<void> | undefined
+  /** Advisory ones; they outlive transactions, and one backend has those of all sessions. */
+  #mayHoldLocks = false
+  readonly #processId: number
 
   constructor(
     rooms: WireRooms,
@@ -103,8 +106,12 @@ class LocalWireSession implements WireSession {
   ) {
     const { role, readOnly, identity } = caller
     const namePrefix = `kalam_w${++lastSession}_`
-    const ofSession = { nameInPostgres: (name: string) => nameInPostgres(namePrefix, name) }
+    const ofSession = {
+      nameInPostgres: (name: string) => nameInPostgres(namePrefix, name),
+      processId,
+    }
     this.#rooms = rooms
+    this.#processId = processId
     this.#caller = caller
     this.#context = { role, readOnly, door: 'postgres' }
     this.#session = rooms.rooms.engine.openSession({
@@ -131,7 +138,8 @@ class LocalWireSession implements WireSession {
       ],
     })
     this.#effects = new SessionEffects({
-      ...{ namePrefix, identity, client, hub: rooms.hub, pipeline: this.#pipeline },
+      ...{ namePrefix, processId, identity, client },
+      ...{ hub: rooms.hub, pipeline: this.#pipeline },
       forgetStatements: (name) => this.#extended.forget(name),
     })
     this.#composer = new SessionComposer({
@@ -201,8 +209,15 @@ class LocalWireSession implements WireSession {
   close(): Promise<void> {
     this.#deadlines.stop()
     this.#effects.close()
-    this.#closing ??= this.#session.close()
+    this.#closing ??= this.#end()
     return this.#closing
+  }
+
+  async #end(): Promise<void> {
+    await this.#session.close()
+    if (!this.#mayHoldLocks) return
+    const { queries } = this.#rooms.rooms
+    await queries.query('select kalam.pg_advisory_unlock_all($1)', [String(this.#processId)])
   }
 
   /**
@@ -322,6 +337,7 @@ class LocalWireSession implements WireSession {
   }
 
   #plan(text: string): readonly Plan[] {
+    this.#mayHoldLocks ||= /advisory/i.test(text)
     return this.#rooms.dialect.planStatements(text, this.#context)
   }
 

@@ -17,6 +17,7 @@ export interface SessionEffectsOptions {
   readonly hub: NotificationHub
   readonly identity: Identity
   readonly namePrefix: string
+  readonly processId: number
   readonly client: { readonly send: (messages: Uint8Array) => void | Promise<void> }
   /** Forgets a statement that the client prepared by Parse, or all of them; their names. */
   readonly forgetStatements: (name: string | undefined) => readonly string[]
@@ -182,7 +183,7 @@ export class SessionEffects {
   }
 
   #discardAll(): void {
-    const { pipeline, identity } = this.#options
+    const { pipeline, identity, processId } = this.#options
     if (pipeline.isEngaged || pipeline.hasExecutes)
       throw new DbError('QUERY_REJECTED', 'DISCARD ALL cannot run inside a transaction block', {
         sqlState: '25001',
@@ -191,7 +192,7 @@ export class SessionEffects {
     this.#closeStatements()
     for (const text of ['RESET ALL', 'DISCARD TEMP', 'DISCARD SEQUENCES'])
       this.#runHidden(text, identity)
-    this.#runHidden('SELECT pg_catalog.pg_advisory_unlock_all()', systemIdentity)
+    this.#runHidden(`SELECT kalam.pg_advisory_unlock_all(${processId})`, systemIdentity)
   }
 
   #runHidden(text: string, identity: Identity): void {

@@ -46,9 +46,12 @@ export class Draft {
     return new DbError('STATEMENT_REFUSED', message, { ...this.#base.positionOf(index), hint })
   }
 
+  /** In the order of the text; insertions at one place stay in the order in which they came. */
+  get splices(): readonly Splice[] {
+    return this.#splices.toSorted((one, other) => one.start - other.start)
+  }
+
   compose(): ComposedText {
-    // Insertions at one place stay in the order in which they came.
-    const inOrder = this.#splices.toSorted((one, other) => one.start - other.start)
-    return composeOver(this.#base, inOrder)
+    return composeOver(this.#base, this.splices)
   }
 }

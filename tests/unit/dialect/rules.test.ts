@@ -415,18 +415,26 @@ describe('settings', () => {
 
 describe('roles in GRANT and REVOKE', () => {
   test.each([
-    'grant select on t to kalam_admin',
+    'grant select on t to kalam_sys',
     'grant select on t to "kalam_u_1"',
     'grant select on t to user, postgres',
     'grant select on t to pg_monitor',
     'grant select on t to session_user',
-    'revoke all on t from kalam_user',
-    'create policy p on t to kalam_user using (true)',
-    'alter policy p on t to kalam_user',
-    'alter default privileges grant select on tables to kalam_user',
-    'alter default privileges revoke select on tables from kalam_user',
+    'revoke all on t from kalam_reaper',
+    'create policy p on t to kalam_reaper using (true)',
+    'alter policy p on t to kalam_reaper',
+    'alter default privileges grant select on tables to kalam_reaper',
+    'alter default privileges revoke select on tables from kalam_reaper',
   ])('%s is refused', (sql) => {
     expect(outcomeOf(sql)).toBe(no)
+  })
+
+  test.each([
+    'grant select on t to kalam_user',
+    'revoke all on t from kalam_service, kalam_admin',
+    'alter default privileges for role kalam_admin grant usage on schemas to public',
+  ])('%s is allowed: dumps read so', (sql) => {
+    expect(outcomeOf(sql)).toBe(ok)
   })
 
   test.each(['grant select on t to U&"kalam\\005fadmin"', "grant select on t to e'alice'"])(
