@@ -1,4 +1,5 @@
 import * as fs from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Backend } from '#src/engine/pglite/backend.js'
@@ -17,9 +18,11 @@ test("PostgreSQL's variables are where they are said to be, as what they do show
     open: (path) => fs.openSync(path, 'r+'),
     close: (fd) => fs.closeSync(fd),
   })
+  const wasmFile = createRequire(import.meta.url).resolve('@electric-sql/pglite/pglite.wasm')
+  const wasmModule = new WebAssembly.Module(fs.readFileSync(wasmFile))
   const backend = await Backend.open({
     folder: join(folder, 'pgdata'),
-    ...{ disk: realDisk, walSync, durable: false, memory: undefined },
+    ...{ disk: realDisk, walSync, durable: false, memory: undefined, wasmModule },
     ...{ sharedBuffersBytes: 16 << 20, walBytesMax: 64 << 20, temporaryBytesMax: 1 << 20 },
     ...{ extensions: {}, onWalWrite: () => undefined, onStderr: () => undefined },
   })
