@@ -22,6 +22,8 @@ export interface NodeFsModule {
 
 interface FsNode {
   readonly mode: number
+  /** Bytes in a data file, while all that changes it is seen here; undefined if it must be asked for. */
+  kalamBytes?: number | undefined
 }
 
 interface FsStream {
@@ -50,6 +52,7 @@ type Write = (
 
 interface StreamOperations {
   write: Write
+  llseek: (stream: FsStream, offset: number, whence: number) => number
   setattr: (stream: FsStream, attributes: Attributes) => void
   fsync?: (stream: FsStream) => number
 }
@@ -124,9 +127,24 @@ export class DurableFs extends NodeFS {
         if (!onlyMakesRoom(stream.nfd, bytes, position)) walSync.flushNow()
       } else if (file.kind === 'temporary')
         this.#countTemporary(file.path, (position ?? 0) + length)
-      return nodeFs.tryFSOperation(() =>
+      const { node } = stream
+      const known = node.kalamBytes
+      // Unknown again if the disk refuses, which may be in the middle.
+      node.kalamBytes = undefined
+      const written = nodeFs.tryFSOperation(() =>
         disk.write({ fd: stream.nfd, path: file.path }, buffer, offset, length, position),
       )
+      if (known !== undefined && position !== undefined)
+        node.kalamBytes = Math.max(known, position + written)
+      return written
+    }
+    const seek = operations.llseek
+    operations.llseek = (stream, offset, whence) => {
+      if (whence !== fromEnd || fileOf(stream).kind !== 'data') return seek(stream, offset, whence)
+      const { node } = stream
+      node.kalamBytes ??= seek(stream, 0, fromEnd)
+      // Before the start is an error, and the original's to raise.
+      return offset < 0 ? seek(stream, offset, whence) : node.kalamBytes + offset
     }
     operations.fsync = (stream) => {
       if (!durable) return 0
@@ -143,6 +161,7 @@ export class DurableFs extends NodeFS {
     operations.setattr = (stream, attributes) => {
       const file = fileOf(stream)
       if (durable && file.kind === 'data' && attributes.size !== undefined) walSync.flushNow()
+      if (attributes.size !== undefined) stream.node.kalamBytes = undefined
       setAttributes(stream, attributes)
       if (attributes.size !== undefined) disk.truncated(file.path, attributes.size)
     }
@@ -193,11 +212,15 @@ export class DurableFs extends NodeFS {
       return node
     }
     operations.setattr = (node, attributes) => {
+      if (attributes.size !== undefined) node.kalamBytes = undefined
       setattr(node, attributes)
       if (attributes.size !== undefined) disk.truncated(NODEFS.realPath(node), attributes.size)
     }
   }
 }
+
+/** SEEK_END */
+const fromEnd = 2
 
 /** PostgreSQL makes a table longer by this much, or by several of it. */
 const zeros = Buffer.alloc(64 * 1024)
@@ -230,6 +253,7 @@ function checkNodeFs(module: unknown): NodeFsModule {
     'NODEFS.realPath': NODEFS?.realPath,
     'NODEFS.tryFSOperation': NODEFS?.tryFSOperation,
     'NODEFS.stream_ops.write': NODEFS?.stream_ops.write,
+    'NODEFS.stream_ops.llseek': NODEFS?.stream_ops.llseek,
     'NODEFS.stream_ops.setattr': NODEFS?.stream_ops.setattr,
     'NODEFS.node_ops.setattr': NODEFS?.node_ops.setattr,
     'NODEFS.node_ops.rename': NODEFS?.node_ops.rename,
