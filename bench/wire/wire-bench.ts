@@ -63,7 +63,7 @@ const warmUp: readonly Load[] = [
 const fullSchedule: Schedule = {
   loads: everyLoad,
   rounds: 5,
-  seconds: 2,
+  seconds: 1,
   warmUp: [...warmUp, ...warmUp],
 }
 
