@@ -164,7 +164,6 @@ const namesView = `
   (SELECT count(*) FROM pg_trigger), (SELECT count(*) FROM pg_rewrite),
   (SELECT count(*) FROM pg_db_role_setting), (SELECT count(*) FROM pg_default_acl),
   (SELECT count(*) FROM pg_event_trigger), (SELECT count(*) FROM pg_publication),
-  (SELECT count(*) FROM pg_listening_channels()),
   (SELECT last_value FROM numbers)`
 
 const bobsRows = "_user_id = (SELECT user_id FROM system.users WHERE name = 'bob')"

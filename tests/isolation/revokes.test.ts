@@ -63,6 +63,7 @@ const forNobody = [
   'select * from pg_prepared_statement()',
   'select * from pg_cursors',
   'select * from pg_cursor()',
+  'select pg_listening_channels()',
   'select pg_export_snapshot()',
   `select pg_logical_emit_message(true, 'a', 'b')`,
   `select pg_create_physical_replication_slot('s')`,
