@@ -163,7 +163,7 @@ export class SessionComposer {
     const known = this.#knownTables() ?? this.#sessionTables
     if (known !== undefined) return known
     const { rooms, pipeline } = this.#options
-    if (!pipeline.isEngaged) return rooms.tables.load()
+    if (!pipeline.isEngaged) return this.#inTime(rooms.tables.load())
     if (pipeline.passesOver) return noTables
     try {
       return (this.#sessionTables = await rooms.tables.loadWithin(this.runner))
@@ -172,6 +172,17 @@ export class SessionComposer {
       if (error instanceof DbError && error.sqlState === '25P02') return noTables
       throw error
     }
+  }
+
+  /** The system waits for another's transaction as long as that takes; a session for its own bound. */
+  #inTime<T>(work: Promise<T>): Promise<T> {
+    const { leaseWaitMs } = this.#options.settings
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      const error = new DbError('LEASE_TIMEOUT', `the engine was busy for ${leaseWaitMs} ms`)
+      timer = setTimeout(() => reject(error), leaseWaitMs)
+    })
+    return Promise.race([work, late]).finally(() => clearTimeout(timer))
   }
 
   async #flush(): Promise<void> {
