@@ -36,13 +36,29 @@ export function shareMemoryOfThisRealm(): void {
   })
   WebAssembly.compile = (source, ...rest) =>
     compile.call(WebAssembly, withSharedMemory(source), ...rest)
-  WebAssembly.instantiate = ((source: BufferSource | WebAssembly.Module, ...rest: []) =>
+  WebAssembly.instantiate = ((
+    source: BufferSource | WebAssembly.Module,
+    imports?: WebAssembly.Imports,
+  ) =>
     instantiate.call(
       WebAssembly,
       isBytes(source) ? withSharedMemory(source) : source,
-      ...rest,
+      imports && withoutAlarms(imports),
     )) as typeof WebAssembly.instantiate
   copySharedViewsFor()
+}
+
+/**
+ * No alarm clock for PostgreSQL. Its deadlines (`idle_in_transaction_session_timeout` and others, which
+ * anybody may set) would go off between units, and their FATAL ends the one backend, for everybody.
+ * The server has deadlines of its own for each session.
+ */
+function withoutAlarms(imports: WebAssembly.Imports): WebAssembly.Imports {
+  const { env } = imports
+  if (env === undefined) return imports
+  const get = (target: WebAssembly.ModuleImports, name: string | symbol): unknown =>
+    name === '_setitimer_js' ? () => 0 : Reflect.get(target, name)
+  return { ...imports, env: new Proxy(env, { get }) }
 }
 
 function copySharedViewsFor(): void {
