@@ -80,7 +80,7 @@ export interface Session {
   hold(waitMs: number): Promise<void>
   /** Ends what runs, with 57014. Nothing happens if nothing runs. */
   cancel(): void
-  /** Another session owns the engine right now: a unit would wait for it. */
+  /** Another session owns the engine, or may once what is on its way has run: a unit may wait for long. */
   readonly mustWait: boolean
   /**
    * Of a session that lasts: the values that are not the server's, by lower-case name, as its last

@@ -5,5 +5,6 @@ import type { Migration } from '../migration.js'
 export const hiddenChannels: Migration = {
   version: 9,
   name: 'hidden-channels',
-  sql: 'revoke execute on function pg_catalog.pg_listening_channels() from public;',
+  sql: `revoke execute on function pg_catalog.pg_listening_channels() from public;
+        perform kalam.note_initial_rights();`,
 }

@@ -671,8 +671,10 @@ class PGliteSession implements Session {
   }
 
   get mustWait(): boolean {
-    const { owner } = this.#engine
-    return owner !== 0 && owner !== this.#life.id
+    const { owner, counters } = this.#engine
+    if (owner === this.#life.id) return false
+    // What is on its way may begin a transaction.
+    return owner !== 0 || counters.pending > 0
   }
 
   get settings(): ReadonlyMap<string, string> {
