@@ -39,8 +39,14 @@ export interface Unit {
   readonly timeoutMs: number
   /** Longest it may wait for the engine, in ms; then LEASE_TIMEOUT. */
   readonly waitMs: number
-  /** Largest answer in bytes; past it the unit is cancelled: RESULT_TOO_LARGE. */
+  /** Largest answer in bytes; past it the unit is cancelled (RESULT_TOO_LARGE), or comes in parts. */
   readonly replyBytesMax: number
+  /**
+   * Takes a long answer in parts, cut anywhere, while the unit runs, which waits if it does not keep
+   * up. An error, what follows it, and what Sync brings are never in a part: they are the reply. All
+   * that a part tells of is durable. What it throws ends the unit with that error, and undoes it.
+   */
+  readonly takePart?: ((part: Uint8Array) => Promise<void>) | undefined
   /** Not refused for want of room in the queue: it only gives back what an earlier unit took. */
   readonly freesRoom?: boolean
   /** For a unit with COPY … FROM STDIN or TO STDOUT in it. */

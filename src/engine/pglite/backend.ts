@@ -14,7 +14,8 @@ import type { CopyPort } from './copy-port.js'
 import { CopyRouter } from './copy-router.js'
 import { DurableFs, type DurableFsOptions } from './durable-fs.js'
 import { keepRandomOpen, type StreamSystem } from './random-stream.js'
-import { replyContents, type BackendNotification } from './reply-contents.js'
+import { replyContents, type BackendNotification, type ReplyContents } from './reply-contents.js'
+import { ReplyParts } from './reply-parts.js'
 import { noSettings, type SessionSettings } from './session-settings.js'
 import type { SessionMemoryOptions } from './session-memory.js'
 import { StaticMemory } from './static-memory.js'
@@ -105,6 +106,8 @@ export interface BackendUnit {
   readonly settings?: SessionSettings | undefined
   /** Where the data of COPY in it comes from and goes to. */
   readonly copy?: CopyPort | undefined
+  /** Serial of a unit whose answer comes in parts past `replyBytesMax`; else 0. */
+  readonly partsOf?: number
 }
 
 export interface BackendReply {
@@ -113,6 +116,8 @@ export interface BackendReply {
   readonly status: TransactionStatus
   /** The answer passed `replyBytesMax`, so the unit was cancelled. */
   readonly tooLarge: boolean
+  /** Parts of the answer were left out, so the unit was made to fail. */
+  readonly cutOff: boolean
   /** Temporary files passed `temporaryBytesMax`, so the unit was cancelled. */
   readonly tooMuchDisk: boolean
   /** A temporary table, view or function was made, or perhaps: the answer is not all there. */
@@ -128,6 +133,8 @@ export interface BackendOptions extends Omit<DurableFsOptions, 'onTemporaryOverf
   readonly extensions: Extensions
   readonly wasmModule: WebAssembly.Module
   readonly onStderr: (line: string) => void
+  /** Where the answer of that unit goes to in parts. */
+  readonly openParts: (serial: number, isCancelled: () => boolean) => CopyPort
 }
 
 export class Backend {
@@ -145,6 +152,9 @@ export class Backend {
   #chunkBytes = 0
   #tooMuchDisk = false
   #replyBytesMax = Infinity
+  #partsOf = 0
+  #parts: { readonly messages: ReplyParts; readonly port: CopyPort } | undefined
+  readonly #openParts: BackendOptions['openParts']
   /** What the settings hold outside transactions; undefined when a transaction may have changed it. */
   #applied: { userId?: string; searchPath?: string; readOnly?: boolean } = {}
   #notifications: readonly BackendNotification[] = noNotifications
@@ -164,12 +174,13 @@ export class Backend {
       },
       pgliteWasmModule: options.wasmModule,
     } as PGliteOptions)
-    opened.backend = new Backend(pglite)
+    opened.backend = new Backend(pglite, options.openParts)
     return opened.backend
   }
 
-  private constructor(pglite: PGlite) {
+  private constructor(pglite: PGlite, openParts: BackendOptions['openParts']) {
     this.#pglite = pglite
+    this.#openParts = openParts
     this.#module = checkInternals(pglite.Module)
     keepRandomOpen(this.#module.FS)
     this.#settings = this.#openSettings()
@@ -211,6 +222,7 @@ export class Backend {
    */
   run(unit: BackendUnit): BackendReply {
     this.#startReply(unit.replyBytesMax)
+    this.#partsOf = unit.partsOf ?? 0
     this.#routeCopy(unit.copy)
     if (unit.identity.roleOid === bootstrapSuperuserOid && unit.searchPath !== undefined)
       this.#keepingSearchPath(() => this.#runAsCaller(unit))
@@ -244,6 +256,8 @@ export class Backend {
     this.#chunkBytes = 0
     this.#tooMuchDisk = false
     this.#replyBytesMax = replyBytesMax
+    this.#partsOf = 0
+    this.#parts = undefined
   }
 
   #routeCopy(copy: CopyPort | undefined): void {
@@ -378,7 +392,7 @@ export class Backend {
       : this.#runUpTo(bytes, syncAt)
     // Rows of RETURNING are sent when all is done and cannot be interrupted any more. What the
     // caller will not get to see must not be kept: an error before Sync undoes it.
-    if (succeeded && this.#chunkBytes > this.#replyBytesMax) this.#runAside(failingMessage)
+    if (succeeded && this.#lacksOfReply()) this.#runAside(failingMessage)
     this.#runUpTo(bytes, bytes.length)
     this.#flush()
   }
@@ -397,8 +411,21 @@ export class Backend {
   }
 
   #runWhole(bytes: Uint8Array): void {
-    this.#runUpTo(bytes, bytes.length)
+    const succeeded = this.#runUpTo(bytes, bytes.length)
     this.#flush()
+    if (this.#parts === undefined || !this.#lacksOfReply() || !succeeded) return
+    this.#runAside(failingMessage)
+    this.#flush()
+  }
+
+  /** Something of the answer up to here was left out. All parts have been taken then, if not. */
+  #lacksOfReply(): boolean {
+    const parts = this.#parts
+    if (parts === undefined) return this.#chunkBytes > this.#replyBytesMax
+    this.#flush()
+    parts.messages.end()
+    parts.port.settle()
+    return parts.port.isRefused
   }
 
   /** Runs a message of our own in the middle of a unit. */
@@ -480,6 +507,9 @@ export class Backend {
   }
 
   #takeReply(endsInFlush: boolean): BackendReply {
+    const parts = this.#parts
+    parts?.port.end()
+    const cutOff = parts?.port.isRefused === true
     const chunks = this.#chunks
     this.#chunks = []
     const only = chunks.length === 1 ? chunks[0] : undefined
@@ -496,18 +526,28 @@ export class Backend {
         bytes: noBytes,
         status,
         tooLarge,
+        cutOff,
         tooMuchDisk,
         madeTemporaryObject: true,
       }
-    const { bytes, madeTemporaryObject, notifications } = replyContents(received)
-    if (notifications.length > 0) this.#notifications = [...this.#notifications, ...notifications]
+    const madeBefore =
+      parts !== undefined && this.#readContents(parts.messages.noted).madeTemporaryObject
+    const { bytes, madeTemporaryObject } = this.#readContents(received)
     return {
       bytes: tooLarge ? noBytes : bytes,
       status,
       tooLarge,
+      cutOff,
       tooMuchDisk,
-      madeTemporaryObject: madeTemporaryObject || tooLarge,
+      madeTemporaryObject: madeTemporaryObject || madeBefore || tooLarge,
     }
+  }
+
+  #readContents(messages: Uint8Array): ReplyContents {
+    const contents = replyContents(messages)
+    const { notifications } = contents
+    if (notifications.length > 0) this.#notifications = [...this.#notifications, ...notifications]
+    return contents
   }
 
   /** Setting a value inside a transaction would be undone with it, so unknown values are set again. */
@@ -597,11 +637,35 @@ export class Backend {
 
   /** Makes the bytes, which are PGlite's memory, part of the reply. */
   #keep(bytes: Uint8Array): void {
+    if (this.#parts !== undefined) {
+      this.#parts.messages.take(bytes)
+      return
+    }
     this.#chunkBytes += bytes.length
-    if (this.#chunkBytes > this.#replyBytesMax) this.#cancelHere()
+    if (this.#chunkBytes > this.#replyBytesMax) {
+      if (this.#partsOf !== 0) {
+        this.#beginParts(bytes)
+        return
+      }
+      this.#cancelHere()
+    }
     // Past the bound by this much only a single row can be: it is not kept.
     if (this.#chunkBytes <= this.#replyBytesMax + overrunBytesMax) this.#chunks.push(bytes.slice())
     else this.#keepEnd(bytes)
+  }
+
+  #beginParts(bytes: Uint8Array): void {
+    const port = this.#openParts(this.#partsOf, () => this.isCancelled)
+    const messages = new ReplyParts({
+      out: (part) => port.write(part),
+      hold: (rest) => this.#chunks.push(rest.slice()),
+    })
+    this.#parts = { messages, port }
+    const held = this.#chunks
+    this.#chunks = []
+    this.#chunkBytes = 0
+    for (const chunk of held) messages.take(chunk)
+    messages.take(bytes)
   }
 
   /** Of what is not kept, ReadyForQuery must still be found at the end. */

@@ -8,12 +8,16 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { CopyStream } from '../engine.js'
 
-/** What the worker gets with the unit. */
-export interface RemoteCopy {
-  readonly serial: number
+/** What each of the two threads has of it. */
+export interface CopyEnd {
   readonly port: MessagePort
   /** Its first word changes with each message to the worker. */
   readonly wake: Int32Array
+}
+
+/** What the worker gets with the unit. */
+export interface RemoteCopy extends CopyEnd {
+  readonly serial: number
   readonly hasInput: boolean
   readonly hasOutput: boolean
 }
@@ -23,6 +27,8 @@ export type ToCopyPort =
   | { readonly kind: 'done' }
   | { readonly kind: 'failed'; readonly reason: string }
   | { readonly kind: 'taken'; readonly bytes: number }
+  /** Output is not taken any more. */
+  | { readonly kind: 'refused' }
 
 export type FromCopyPort =
   | { readonly kind: 'wanted' }
@@ -30,10 +36,29 @@ export type FromCopyPort =
   /** The unit has run; no output comes any more. */
   | { readonly kind: 'ended' }
 
+/** The ends of a new one: here and there. */
+export function createCopyEnds(): readonly [CopyEnd, CopyEnd] {
+  const { port1, port2 } = new MessageChannel()
+  const wake = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+  return [
+    { port: port1, wake },
+    { port: port2, wake },
+  ]
+}
+
+interface ChannelOptions {
+  readonly stream: CopyStream
+  /** Told when the output is not taken any more: the unit is to end. */
+  readonly onFailure: (cause: unknown) => void
+  readonly remote?: RemoteCopy
+}
+
 export class CopyChannel {
-  readonly remote: RemoteCopy
+  /** To be sent to the worker with the unit; undefined for a channel that the worker has opened. */
+  readonly remote: RemoteCopy | undefined
   readonly #stream: CopyStream
   readonly #port: MessagePort
+  readonly #wake: Int32Array
   readonly #onFailure: (cause: unknown) => void
   readonly #ended: Promise<void>
   #end: () => void = () => undefined
@@ -41,25 +66,32 @@ export class CopyChannel {
   #reading: Promise<void> = Promise.resolve()
   #writing: Promise<void> = Promise.resolve()
   #isClosed = false
+  #hasEnded = false
   #failure: { readonly cause: unknown } | undefined
 
-  /** `onFailure` is told when the output is not taken any more: the unit is to end. */
-  constructor(serial: number, stream: CopyStream, onFailure: (cause: unknown) => void) {
-    const { port1, port2 } = new MessageChannel()
+  constructor(end: CopyEnd, { stream, onFailure, remote }: ChannelOptions) {
     this.#stream = stream
-    this.#port = port1
+    this.#port = end.port
+    this.#wake = end.wake
     this.#onFailure = onFailure
-    this.remote = {
-      serial,
-      port: port2,
-      wake: new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)),
-      hasInput: stream.input !== undefined,
-      hasOutput: stream.output !== undefined,
-    }
+    this.remote = remote
     this.#ended = new Promise((resolve) => {
       this.#end = resolve
     })
-    port1.on('message', (message: FromCopyPort) => this.#receive(message))
+    end.port.on('message', (message: FromCopyPort) => this.#receive(message))
+  }
+
+  /** One that goes to the worker with the unit. */
+  static toWorker(
+    serial: number,
+    stream: CopyStream,
+    onFailure: ChannelOptions['onFailure'],
+  ): CopyChannel {
+    const [here, there] = createCopyEnds()
+    const hasInput = stream.input !== undefined
+    const hasOutput = stream.output !== undefined
+    const remote = { serial, ...there, hasInput, hasOutput }
+    return new CopyChannel(here, { stream, onFailure, remote })
   }
 
   /** Resolves when all output has been taken, or at `close`. Rejects with why it was not. */
@@ -72,6 +104,7 @@ export class CopyChannel {
   /** Ends both directions; what has not been read stays unread. Safe twice. */
   close(): void {
     if (this.#isClosed) return
+    if (!this.#hasEnded) this.#tell({ kind: 'refused' })
     this.#isClosed = true
     this.#end()
     this.#port.close()
@@ -88,6 +121,7 @@ export class CopyChannel {
         this.#writing = this.#writing.then(() => this.#take(message.bytes))
         break
       case 'ended':
+        this.#hasEnded = true
         this.#end()
         break
     }
@@ -113,6 +147,7 @@ export class CopyChannel {
       this.#tell({ kind: 'taken', bytes: bytes.length })
     } catch (cause) {
       this.#failure = { cause }
+      this.#tell({ kind: 'refused' })
       this.#onFailure(cause)
     }
   }
@@ -120,8 +155,7 @@ export class CopyChannel {
   #tell(message: ToCopyPort): void {
     if (this.#isClosed) return
     this.#port.postMessage(message)
-    const { wake } = this.remote
-    Atomics.add(wake, 0, 1)
-    Atomics.notify(wake, 0)
+    Atomics.add(this.#wake, 0, 1)
+    Atomics.notify(this.#wake, 0)
   }
 }

@@ -3,7 +3,7 @@
  * in the middle of the statement, until there is data or room. See copy-channel.ts.
  */
 import { receiveMessageOnPort } from 'node:worker_threads'
-import type { FromCopyPort, RemoteCopy, ToCopyPort } from './copy-channel.js'
+import type { CopyEnd, FromCopyPort, ToCopyPort } from './copy-channel.js'
 
 /** Pieces of input that are asked for before they are needed. */
 const piecesAhead = 2
@@ -19,9 +19,18 @@ export type CopyInput =
   | { readonly kind: 'done' }
   | { readonly kind: 'failed'; readonly reason: string }
 
+export interface CopyPortOptions {
+  readonly end: CopyEnd
+  readonly hasInput: boolean
+  readonly hasOutput: boolean
+  /** Nothing is waited for any more. */
+  readonly isCancelled: () => boolean
+  /** Called before output leaves: all that it can tell of is to be durable. */
+  readonly beforeOutput: () => void
+}
+
 export class CopyPort {
-  readonly #remote: RemoteCopy
-  readonly #isCancelled: () => boolean
+  readonly #options: CopyPortOptions
   readonly #pieces: Uint8Array[] = []
   #pieceAt = 0
   #wanted = 0
@@ -29,18 +38,23 @@ export class CopyPort {
   #output = new Uint8Array(outputBytes)
   #outputLength = 0
   #untaken = 0
+  #isRefused = false
 
-  constructor(remote: RemoteCopy, isCancelled: () => boolean) {
-    this.#remote = remote
-    this.#isCancelled = isCancelled
+  constructor(options: CopyPortOptions) {
+    this.#options = options
   }
 
   get hasInput(): boolean {
-    return this.#remote.hasInput
+    return this.#options.hasInput
   }
 
   get hasOutput(): boolean {
-    return this.#remote.hasOutput
+    return this.#options.hasOutput
+  }
+
+  /** Output was left out: it is not taken any more, or was not in time for a cancel. */
+  get isRefused(): boolean {
+    return this.#isRefused
   }
 
   /** The next bytes, at most so many; waits for them. */
@@ -68,8 +82,14 @@ export class CopyPort {
       at += part.length
       if (this.#outputLength < outputBytes) continue
       this.#sendOutput()
-      this.#wait(() => this.#untaken <= outputBytesAhead)
+      this.#waitForRoom(outputBytesAhead)
     }
+  }
+
+  /** Sends the rest of the output and waits until all was taken, or refused. */
+  settle(): void {
+    this.#sendOutput()
+    this.#waitForRoom(0)
   }
 
   /** The unit has run: sends the rest of the output. */
@@ -78,23 +98,32 @@ export class CopyPort {
     this.#tell({ kind: 'ended' })
   }
 
+  #waitForRoom(untakenMax: number): void {
+    if (!this.#wait(() => this.#untaken <= untakenMax)) this.#isRefused = true
+  }
+
   #sendOutput(): void {
+    if (this.#isRefused) this.#outputLength = 0
     if (this.#outputLength === 0) return
     const bytes = this.#output.slice(0, this.#outputLength)
     this.#outputLength = 0
     this.#untaken += bytes.length
-    this.#tell({ kind: 'output', bytes })
+    this.#options.beforeOutput()
+    this.#tell({ kind: 'output', bytes }, [bytes.buffer])
   }
 
-  /** Until it is so, or the unit was cancelled. */
-  #wait(isSo: () => boolean): void {
+  /** Until it is so; false if the unit was cancelled before, or the output refused. */
+  #wait(isSo: () => boolean): boolean {
+    const { wake } = this.#options.end
     for (;;) {
       // Before the messages are looked at: one that comes then ends the sleep at once.
-      const seen = Atomics.load(this.#remote.wake, 0)
+      const seen = Atomics.load(wake, 0)
       this.#receive()
       this.#want()
-      if (isSo() || this.#isCancelled()) return
-      Atomics.wait(this.#remote.wake, 0, seen, cancelCheckMs)
+      if (this.#isRefused) return false
+      if (isSo()) return true
+      if (this.#options.isCancelled()) return false
+      Atomics.wait(wake, 0, seen, cancelCheckMs)
     }
   }
 
@@ -108,7 +137,7 @@ export class CopyPort {
 
   #receive(): void {
     for (;;) {
-      const received = receiveMessageOnPort(this.#remote.port)
+      const received = receiveMessageOnPort(this.#options.end.port)
       if (received === undefined) return
       // What comes over this port, copy-channel.ts has sent.
       this.#accept(received.message as ToCopyPort)
@@ -128,10 +157,13 @@ export class CopyPort {
       case 'taken':
         this.#untaken -= message.bytes
         break
+      case 'refused':
+        this.#isRefused = true
+        break
     }
   }
 
-  #tell(message: FromCopyPort): void {
-    this.#remote.port.postMessage(message)
+  #tell(message: FromCopyPort, transfer: ArrayBuffer[] = []): void {
+    this.#options.end.port.postMessage(message, transfer)
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { CancelFlags } from './cancel-flags.js'
 import type { Checkpoint } from './checkpointer.js'
-import type { RemoteCopy } from './copy-channel.js'
+import type { CopyEnd, RemoteCopy } from './copy-channel.js'
 import type { BackendNotification } from './reply-contents.js'
 
 /** What to do with a unit's session and bytes. */
@@ -38,9 +38,11 @@ export interface UnitHead {
   /** Deadlines of the session's lease and of being idle in it. */
   readonly leaseMs: number
   readonly idleMs: number
+  /** An answer past `replyBytesMax` comes in parts. */
+  readonly inParts: boolean
 }
 
-export const unitHeadFields = 13
+export const unitHeadFields = 14
 export type FlatUnitHeads = (number | string | boolean)[]
 
 /** `heads` was made by `flattenUnit`: the types are those of its pushes. */
@@ -59,6 +61,7 @@ export function unitHeadAt(heads: FlatUnitHeads, at: number): UnitHead {
     replyBytesMax: heads[at + 10] as number,
     leaseMs: heads[at + 11] as number,
     idleMs: heads[at + 12] as number,
+    inParts: heads[at + 13] as boolean,
   }
 }
 
@@ -86,6 +89,8 @@ export const outcome = {
   tooMuchDisk: 6,
   /** It did what it says, but its temporary objects had no place to stay and were dropped. */
   objectsLost: 7,
+  /** Parts of its answer were left out, so it was made to fail. */
+  cutOff: 8,
 } as const
 export type Outcome = (typeof outcome)[keyof typeof outcome]
 
@@ -135,6 +140,8 @@ export type FromWorker =
       /** How long the sync took that let these answers go, in µs; undefined if they waited for none. */
       readonly syncMicros: number | undefined
     }
+  /** The answer of a unit comes in parts, over a port of its own; before the rest of it. */
+  | { readonly kind: 'parts'; readonly serial: number; readonly end: CopyEnd }
   /** The transaction of a session was ended for being too long or idle. */
   | {
       readonly kind: 'expired'

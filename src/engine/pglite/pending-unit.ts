@@ -31,7 +31,7 @@ export interface PendingUnit {
   readonly resolve: (reply: Uint8Array) => void
   readonly reject: (cause: unknown) => void
   slot: number
-  /** The way of its COPY's data, since it was sent to a worker. */
+  /** The way of its COPY's data, since it was sent to a worker, or of its answer's parts. */
   copy?: CopyChannel | undefined
   /** Why it was asked to stop, and when; the answer will carry 57014. */
   cancelled?: { readonly error: DbError; readonly at: number }
@@ -55,5 +55,6 @@ export function flattenUnit(pending: PendingUnit, offset: number, into: FlatUnit
     unit.replyBytesMax,
     pending.leaseMs,
     pending.idleMs,
+    unit.takePart !== undefined,
   )
 }

@@ -21,7 +21,7 @@ import {
 } from '../engine.js'
 import { firstError, lastTag } from '../backend-messages.js'
 import type { Checkpoint } from './checkpointer.js'
-import { CopyChannel } from './copy-channel.js'
+import { CopyChannel, type CopyEnd } from './copy-channel.js'
 import { createDataFolder, openDatabaseFolder, removeTemporaryFiles } from './data-folder.js'
 import { lockFolder, type FolderLock } from './folder-lock.js'
 import { markUnsynced, readUnsynced, settleUnsynced, type Unsynced } from './unsynced-mark.js'
@@ -319,9 +319,18 @@ export class PGliteEngine implements Engine {
 
   /** Where its data goes to is gone or full: the unit ends, and that is why. */
   #openCopy(serial: number, copy: CopyStream): CopyChannel {
-    return new CopyChannel(serial, copy, (cause) => {
-      this.#cancel(serial, toDbError(cause))
-    })
+    return CopyChannel.toWorker(serial, copy, (cause) => this.#cancel(serial, toDbError(cause)))
+  }
+
+  #openParts(serial: number, end: CopyEnd): void {
+    const pending = this.#pending.get(serial)
+    const output = pending?.unit.takePart
+    if (pending === undefined || output === undefined) {
+      end.port.close()
+      return
+    }
+    const onFailure = (cause: unknown): void => this.#cancel(serial, toDbError(cause))
+    pending.copy = new CopyChannel(end, { stream: { output }, onFailure })
   }
 
   #replied(serial: number, ended: Outcome, bytes: Uint8Array): void {
@@ -355,6 +364,8 @@ export class PGliteEngine implements Engine {
             hint: `${keptOf(pending.unit)}; stream it, ask for less, or raise http.result_bytes_max`,
           },
         )
+      case outcome.cutOff:
+        return pending.cancelled?.error ?? new DbError('CANCELLED', 'the answer was not taken')
       case outcome.tooMuchDisk:
         if (firstError(bytes)?.sqlState !== '57014') return undefined
         return new DbError(
@@ -499,6 +510,7 @@ export class PGliteEngine implements Engine {
       {
         replied: (serial, ended, bytes) => this.#replied(serial, ended, bytes),
         aside: (aside) => this.#setAside(aside),
+        parts: (serial, end) => this.#openParts(serial, end),
         expired: (session, ended) => this.#expiryListeners.get(session)?.(ended),
         died: (cause) => {
           if (this.#status.kind === 'ready') void this.#restart(cause)
@@ -614,7 +626,7 @@ function withoutWorker(pending: PendingUnit): PendingUnit {
 
 function toDbError(cause: unknown): DbError {
   if (cause instanceof DbError) return cause
-  return new DbError('INTERNAL', 'the data of COPY was not taken', {}, { cause })
+  return new DbError('INTERNAL', 'the output was not taken', {}, { cause })
 }
 
 export interface SessionIdentity {

@@ -361,6 +361,7 @@ export class Scheduler {
         ownSettings: head.session === 0,
         settings,
         copy,
+        partsOf: head.inParts ? head.serial : 0,
       })
     } finally {
       copy?.end()
@@ -369,9 +370,13 @@ export class Scheduler {
   }
 
   /** What it sends goes out before its reply is held: all that it can tell of is made durable now. */
-  #openCopy(remote: RemoteCopy): CopyPort {
-    if (remote.hasOutput) this.#options.walSync.flushNow()
-    return new CopyPort(remote, () => this.#options.backend.isCancelled)
+  #openCopy({ port, wake, hasInput, hasOutput }: RemoteCopy): CopyPort {
+    const { backend, walSync } = this.#options
+    return new CopyPort({
+      ...{ hasInput, hasOutput, end: { port, wake } },
+      isCancelled: () => backend.isCancelled,
+      beforeOutput: () => walSync.flushNow(),
+    })
   }
 
   /** The session of a unit; it begins with its first. */
@@ -475,8 +480,9 @@ function identityOf({ roleOid, userId, readOnly }: UnitHead): Identity {
   return { roleOid, userId, readOnly }
 }
 
-function outcomeOf({ tooLarge, tooMuchDisk }: BackendReply): Outcome {
+function outcomeOf({ tooLarge, tooMuchDisk, cutOff }: BackendReply): Outcome {
   if (tooLarge) return outcome.tooLarge
+  if (cutOff) return outcome.cutOff
   return tooMuchDisk ? outcome.tooMuchDisk : outcome.answered
 }
 

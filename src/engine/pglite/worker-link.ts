@@ -6,6 +6,7 @@ import { Worker, type MessagePort } from 'node:worker_threads'
 import { setCancelFlags, type CancelFlags } from './cancel-flags.js'
 import type { Checkpoint } from './checkpointer.js'
 import { Control, unitSlots } from './control.js'
+import type { CopyEnd } from './copy-channel.js'
 import {
   replyHeadFields,
   type Aside,
@@ -21,6 +22,8 @@ export interface WorkerLinkEvents {
   replied(serial: number, ended: Outcome, bytes: Uint8Array): void
   /** What came with answers, before they are told of. */
   aside(aside: Aside): void
+  /** An answer comes in parts. */
+  parts(serial: number, end: CopyEnd): void
   /** A session's transaction was ended. */
   expired(session: number, ended: Outcome): void
   /** A group commit: how long its sync took and how many units it made durable. */
@@ -172,6 +175,9 @@ export class WorkerLink {
         if (message.syncMicros !== undefined)
           this.#events.synced(message.syncMicros, message.heads.length / replyHeadFields)
         this.#tellOfCommit()
+        break
+      case 'parts':
+        this.#events.parts(message.serial, message.end)
         break
       case 'expired':
         this.#events.expired(message.session, message.outcome)

@@ -4,8 +4,10 @@
  */
 import * as fs from 'node:fs'
 import { createRequire } from 'node:module'
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { Control } from './control.js'
+import { createCopyEnds } from './copy-channel.js'
+import { CopyPort } from './copy-port.js'
 import { realDisk, type Disk } from './disk.js'
 import type { Backend } from './backend.js'
 import { Checkpointer } from './checkpointer.js'
@@ -31,7 +33,7 @@ const options = workerData as WorkerOptions
 const control = new Control(options.control)
 let isDead = false
 
-function tell(message: FromWorker, transfer: ArrayBuffer[] = []): void {
+function tell(message: FromWorker, transfer: (ArrayBuffer | MessagePort)[] = []): void {
   port?.postMessage(message, transfer)
 }
 
@@ -157,5 +159,19 @@ async function openBackend(parts: {
     extensions: await loadExtensions(options.extensions),
     onWalWrite: (bytes) => control.addWalBytes(bytes),
     onStderr: (line) => tell({ kind: 'stderr', line }),
+    openParts: (serial, isCancelled) => openParts(serial, { walSync: parts.walSync, isCancelled }),
+  })
+}
+
+/** Rare: only then a port is made, and only where an answer turns out to be long. */
+function openParts(
+  serial: number,
+  { walSync, isCancelled }: { readonly walSync: WalSync; readonly isCancelled: () => boolean },
+): CopyPort {
+  const [here, there] = createCopyEnds()
+  tell({ kind: 'parts', serial, end: there }, [there.port])
+  return new CopyPort({
+    ...{ end: here, hasInput: false, hasOutput: true, isCancelled },
+    beforeOutput: () => walSync.flushNow(),
   })
 }

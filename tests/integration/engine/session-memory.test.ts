@@ -25,6 +25,9 @@ test("PostgreSQL's variables are where they are said to be, as what they do show
     ...{ disk: realDisk, walSync, durable: false, memory: undefined, wasmModule },
     ...{ sharedBuffersBytes: 16 << 20, walBytesMax: 64 << 20, temporaryBytesMax: 1 << 20 },
     ...{ extensions: {}, onWalWrite: () => undefined, onStderr: () => undefined },
+    openParts: () => {
+      throw new Error('no answer of these comes in parts')
+    },
   })
   try {
     const claimed = claimTempSchema(backend)
