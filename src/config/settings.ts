@@ -291,8 +291,8 @@ export const sections = {
         max: 1024 * GiB,
         unit: 'bytes',
         description:
-          'Most disk that data of all COPY on its way in or out may take together; the one that ' +
-          'passes it ends with 503. Small ones take none.',
+          'Most disk that data of all COPY, and results on the Postgres wire, may take together while ' +
+          'they wait for slow clients; the one that passes it ends with 503 (53400). Small ones take none.',
       }),
       result_bytes_max: integer({
         default: 64 * MiB,

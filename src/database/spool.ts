@@ -44,8 +44,9 @@ export class Spools {
     if (this.#diskBytes + bytes > diskBytesMax)
       throw new DbError(
         'OUT_OF_RESOURCES',
-        `data of COPY on its way would take more than ${diskBytesMax} bytes of the disk`,
-        { sqlState: '53400', hint: 'http.copy_spool_bytes_max is the bound of all together' },
+        // As PostgreSQL says it of temp_file_limit.
+        `temporary file size exceeds "http.copy_spool_bytes_max" (${Math.floor(diskBytesMax / 1024)}kB)`,
+        { sqlState: '53400', hint: 'It bounds what waits for slow clients of all connections.' },
       )
     this.#diskBytes += bytes
   }
@@ -73,6 +74,9 @@ export class Spool {
   #file: FileHandle | undefined
   #fileReadAt = 0
   #fileWrittenAt = 0
+  /** Of what is in the file and not read: how long each write was, from `#nextLength` on. */
+  #lengths: number[] = []
+  #nextLength = 0
   #reserved = 0
   #ending: { readonly failure?: { readonly cause: unknown } } | undefined
   #isClosed = false
@@ -84,13 +88,18 @@ export class Spool {
     this.#spools = spools
   }
 
-  /** Takes the bytes, which are its own from now on. One writer. Errors: OUT_OF_RESOURCES, DISK_FULL, CANCELLED when it is closed. */
-  async write(bytes: Uint8Array): Promise<void> {
+  /**
+   * Takes the bytes, which are its own from now on. One writer. `following`: so many more belong to
+   * them, and there is room for all or none. Errors: OUT_OF_RESOURCES, DISK_FULL, CANCELLED when it is closed.
+   */
+  async write(bytes: Uint8Array, following = 0): Promise<void> {
     if (this.#isClosed) throw new DbError('CANCELLED', 'nobody reads this any more')
-    if (!this.#hasUnreadFile && this.#memoryBytes + bytes.length <= memoryBytesMax) {
+    const isInMemory =
+      !this.#hasUnreadFile && this.#memoryBytes + bytes.length + following <= memoryBytesMax
+    if (isInMemory) {
       this.#memory.push(bytes)
       this.#memoryBytes += bytes.length
-    } else await this.#inTurn(() => this.#writeFile(bytes))
+    } else await this.#inTurn(() => this.#writeFile(bytes, following))
     this.#onChange?.()
   }
 
@@ -106,7 +115,10 @@ export class Spool {
     this.#onChange?.()
   }
 
-  /** What was written, in order, until `end`. One reader. Throws what `fail` was told. */
+  /**
+   * What was written, in order, until `end`: what was written together stays together. One reader.
+   * Throws what `fail` was told.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
     for (;;) {
       const change = this.#nextChange()
@@ -124,6 +136,7 @@ export class Spool {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#memory.length = 0
+    this.#lengths = []
     this.#onChange?.()
     await this.#inTurn(async () => {
       this.#spools.release(this.#reserved)
@@ -152,12 +165,12 @@ export class Spool {
     return done
   }
 
-  async #writeFile(bytes: Uint8Array): Promise<void> {
+  async #writeFile(bytes: Uint8Array, following: number): Promise<void> {
     if (this.#isClosed) throw new DbError('CANCELLED', 'nobody reads this any more')
     const end = this.#fileWrittenAt + bytes.length
-    if (end > this.#reserved) {
-      this.#spools.reserve(end - this.#reserved)
-      this.#reserved = end
+    if (end + following > this.#reserved) {
+      this.#spools.reserve(end + following - this.#reserved)
+      this.#reserved = end + following
     }
     try {
       this.#file ??= await this.#spools.openFile()
@@ -174,6 +187,7 @@ export class Spool {
       throw diskError(cause)
     }
     this.#fileWrittenAt = end
+    this.#lengths.push(bytes.length)
   }
 
   async #next(): Promise<Uint8Array | undefined> {
@@ -188,20 +202,44 @@ export class Spool {
   async #readFile(): Promise<Uint8Array | undefined> {
     const file = this.#file
     if (file === undefined) return undefined
-    const length = Math.min(readBytes, this.#fileWrittenAt - this.#fileReadAt)
+    const length = this.#takeLengths()
     const bytes = new Uint8Array(length)
-    const { bytesRead } = await file.read(bytes, 0, length, this.#fileReadAt)
-    if (bytesRead === 0) throw new Error('assertion failed: what was written can be read')
-    this.#fileReadAt += bytesRead
+    for (let at = 0; at < length;) {
+      const { bytesRead } = await file.read(bytes, at, length - at, this.#fileReadAt + at)
+      if (bytesRead === 0) throw new Error('assertion failed: what was written can be read')
+      at += bytesRead
+    }
+    this.#fileReadAt += length
     // All is read: the next bytes go over the old ones.
     if (!this.#hasUnreadFile) this.#fileReadAt = this.#fileWrittenAt = 0
-    return bytes.subarray(0, bytesRead)
+    return bytes
+  }
+
+  /** How long the next piece is: whole writes, one at least. */
+  #takeLengths(): number {
+    let bytes = 0
+    while (this.#nextLength < this.#lengths.length) {
+      const length = this.#lengths[this.#nextLength] ?? 0
+      if (bytes > 0 && bytes + length > readBytes) break
+      bytes += length
+      this.#nextLength += 1
+    }
+    if (this.#nextLength === this.#lengths.length) {
+      this.#lengths = []
+      this.#nextLength = 0
+    }
+    return bytes
   }
 }
 
 function diskError(cause: unknown): DbError {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
   if (code === 'ENOSPC' || code === 'EDQUOT')
-    return new DbError('DISK_FULL', 'the disk is full of data on its way', {}, { cause })
+    return new DbError(
+      'DISK_FULL',
+      'could not write to file: No space left on device',
+      {},
+      { cause },
+    )
   return new DbError('INTERNAL', 'the spool file cannot be written', {}, { cause })
 }

@@ -1,10 +1,9 @@
 /**
- * COPY … FROM STDIN and TO STDOUT in a session. In a transaction the engine is the session's own, and
- * the data streams by. Outside of one a client could hold everybody up by being slow, so its data
- * goes through a spool (ADR 0015): in, it is there before the engine begins; out, the engine has
- * ended before it is all sent.
+ * COPY … FROM STDIN in a session. In a transaction the engine is the session's own, and the data
+ * streams by. Outside of one a client could hold everybody up by being slow, so its data goes
+ * through a spool (ADR 0015) and is there before the engine begins. TO STDOUT needs nothing of its
+ * own: its data is an answer like any other.
  */
-import type { CopyTraits } from '../../dialect/plan.js'
 import type { StagedCopy } from '../../dialect/rewrite/copy.js'
 import type { CopyStream, Identity } from '../../engine/engine.js'
 import { DbError } from '../../errors.js'
@@ -36,10 +35,10 @@ export class CopyStatements {
     this.#options = options
   }
 
-  /** Runs it after all that is pending. `isOnly`: no other statement is of its transaction. */
-  async run(runnable: Runnable, { direction }: CopyTraits, isOnly: boolean): Promise<void> {
+  /** Runs it after all that is pending. */
+  async run(runnable: Runnable): Promise<void> {
     const { pipeline } = this.#options
-    const isAlone = isOnly && pipeline.status === 'I' && !pipeline.hasExecutes
+    const isFirst = pipeline.status === 'I' && !pipeline.hasExecutes
     await pipeline.flush()
     if (pipeline.passesOver) return
     const staged = this.#stagedOf(runnable)
@@ -47,17 +46,14 @@ export class CopyStatements {
       this.#options.steps.runWhole(runnable)
       return
     }
-    if (!isAlone) {
+    if (!isFirst) {
       this.#add(runnable, staged)
-      await pipeline.flush({
-        copy: direction === 'from' ? this.#straightIn() : this.#straightOut(),
-      })
+      await pipeline.flush({ copy: this.#straightIn() })
       return
     }
     // What was parsed and bound must not hold the engine.
     await pipeline.sync({ hidden: true })
-    if (direction === 'from') await this.#spooledIn(runnable, staged)
-    else await this.#spooledOut(runnable)
+    await this.#spooledIn(runnable, staged)
   }
 
   #stagedOf({ stage, identity }: Runnable): StagedCopy | undefined {
@@ -113,11 +109,6 @@ export class CopyStatements {
     return { input: input(), output }
   }
 
-  #straightOut(): CopyStream {
-    const { client } = this.#options
-    return { output: async (bytes) => client.send(bytes) }
-  }
-
   async #spooledIn(runnable: Runnable, staged: StagedCopy | undefined): Promise<void> {
     const { pipeline, client, spools } = this.#options
     const answer = await this.#probe(runnable, staged)
@@ -162,9 +153,15 @@ export class CopyStatements {
   }
 
   async #fill(spool: Spool): Promise<void> {
-    const { client, copyBytesMax } = this.#options
+    const source = this.#options.client.copyData()[Symbol.asyncIterator]()
+    const filling = this.#fillFrom(source, spool)
+    await this.#options.pipeline.whileUncancelled(filling, () => void source.return?.())
+  }
+
+  async #fillFrom(source: AsyncIterator<Uint8Array>, spool: Spool): Promise<void> {
+    const { copyBytesMax } = this.#options
     let bytes = 0
-    for await (const piece of dataOf(client)) {
+    for await (const piece of dataOf(source)) {
       bytes += piece.length
       if (bytes > copyBytesMax)
         throw new DbError('REQUEST_TOO_LARGE', `the data is larger than ${copyBytesMax} bytes`, {
@@ -174,37 +171,12 @@ export class CopyStatements {
     }
     spool.end()
   }
-
-  async #spooledOut(runnable: Runnable): Promise<void> {
-    const { pipeline, client, spools } = this.#options
-    const spool = spools.open()
-    const drain = async (): Promise<void> => {
-      try {
-        for await (const piece of spool) await client.send(piece)
-      } finally {
-        // Who still writes is told so, and that ends the statement.
-        await spool.close()
-      }
-    }
-    const drained = drain()
-    // Looked at below; until then it may fail as it likes.
-    drained.catch(() => undefined)
-    this.#add(runnable, undefined)
-    await pipeline.sync({
-      hidden: true,
-      copy: { output: (bytes) => spool.write(bytes) },
-      beforeAnswer: () => {
-        spool.end()
-        return drained
-      },
-    })
-  }
 }
 
 /** Errors: what PostgreSQL says of CopyFail. */
-async function* dataOf(client: WireClient): AsyncGenerator<Uint8Array> {
+async function* dataOf(source: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
-    yield* gathered(client.copyData())
+    yield* gathered({ [Symbol.asyncIterator]: () => source })
   } catch (error) {
     if (!(error instanceof DbError) || error.code !== 'CANCELLED') throw error
     throw new DbError('CANCELLED', `COPY from stdin failed: ${error.message}`)

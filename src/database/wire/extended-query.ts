@@ -238,23 +238,18 @@ export class ExtendedQuery {
   }
 
   #execute(message: Uint8Array): undefined | Promise<void> {
-    const { portal, rowsMax } = readExecute(message)
+    const { portal } = readExecute(message)
     const bound = this.#portals.get(portal)
     const { runnable, statement } = bound ?? {}
     if (bound !== undefined && statement?.plan !== undefined && isKalam(statement.plan))
-      return this.#options.runKalam(statement.plan, boundParts(bound).formats)
+      return this.#options.runKalam(statement.plan, formatsOf(bound))
     const sent =
       portal === ''
         ? message
         : clientMessage(clientTag.execute, this.#backendName(portal), message.subarray(-4))
-    const copy = runnable?.plan.copy
     if (bound === undefined || runnable === undefined) this.#add(undefined, sent)
-    else if (copy !== undefined) return this.#options.copies.run(runnable, copy, true)
-    else {
-      const name = rowsMax === 0 ? this.#backendName(portal) : undefined
-      const { steps } = this.#options
-      steps.execute({ runnable, types: bound.statement.types, ...boundParts(bound) }, sent, name)
-    }
+    else if (runnable.plan.copy?.direction === 'from') return this.#options.copies.run(runnable)
+    else this.#options.steps.execute(runnable, sent)
     return undefined
   }
 
@@ -351,9 +346,8 @@ export class ExtendedQuery {
   }
 }
 
-function boundParts({ bind, valuesAt }: Portal) {
-  const at = formatsStart(bind, valuesAt)
-  return { values: bind.subarray(valuesAt, at), formats: bind.subarray(at) }
+function formatsOf({ bind, valuesAt }: Portal): Uint8Array {
+  return bind.subarray(formatsStart(bind, valuesAt))
 }
 
 function isSameText(one: Runnable | undefined, other: Runnable | undefined): boolean {

@@ -27,8 +27,7 @@ import { CopyStatements } from './copy-statement.js'
 import { ExtendedQuery } from './extended-query.js'
 import { isKalam, runKalam } from './kalam-steps.js'
 import type { NotificationHub } from './notification-hub.js'
-import { LargeResults } from './large-results.js'
-import type { PieceBounds } from './piece-rows.js'
+import { Outbox } from './outbox.js'
 import { nameInPostgres } from './own-names.js'
 import { inPostgresWords, Pipeline } from './pipeline.js'
 import { commandComplete, emptyQuery, type TransactionStatus } from './server-messages.js'
@@ -47,10 +46,11 @@ export interface WireRooms {
   readonly hub: NotificationHub
   readonly spools: Spools
   readonly reportedDefaults: () => Promise<ReadonlyMap<string, string>>
-  readonly settings: PieceBounds & {
+  readonly settings: {
     readonly statementTimeoutMs: number
     readonly leaseWaitMs: number
     readonly resultBytesMax: number
+    readonly streamPieceBytes: number
     readonly copyBytesMax: number
   }
 }
@@ -89,7 +89,6 @@ class LocalWireSession implements WireSession {
   readonly #composer: SessionComposer
   readonly #effects: SessionEffects
   readonly #steps: StatementSteps
-  readonly #largeResults: LargeResults
   readonly #deadlines: TransactionDeadlines
   readonly #copies: CopyStatements
   readonly #extended: ExtendedQuery
@@ -126,10 +125,11 @@ class LocalWireSession implements WireSession {
       userName: caller.name,
     })
     this.#pipeline = new Pipeline({
-      ...{ client, identity },
+      identity,
       session: this.#session,
+      outbox: new Outbox(client, rooms.spools),
       limits: () => this.#limits(),
-      bounds: rooms.settings,
+      asideBytesMax: rooms.settings.resultBytesMax,
       onSchemaChange: () => this.#composer.schemaChanged(),
       onReady: (status, hasFailed) => this.#ready(status, hasFailed),
       beforeReady: (status) => [
@@ -148,11 +148,7 @@ class LocalWireSession implements WireSession {
     })
     this.#steps = new StatementSteps({
       ...{ namePrefix, log: rooms.log, effects: this.#effects },
-      largeResults: () => this.#largeResults,
       ...{ pipeline: this.#pipeline, composer: this.#composer },
-    })
-    this.#largeResults = new LargeResults({
-      ...{ client, namePrefix, bounds: rooms.settings, pipeline: this.#pipeline },
     })
     this.#copies = new CopyStatements({
       ...{ client, spools: rooms.spools, copyBytesMax: rooms.settings.copyBytesMax },
@@ -184,7 +180,7 @@ class LocalWireSession implements WireSession {
   async run(messages: readonly Uint8Array[]): Promise<void> {
     this.#effects.begin()
     this.#deadlines.work()
-    this.#pipeline.isCancelled = false
+    this.#pipeline.begin()
     if (this.#mayDefer(messages)) {
       for (const message of messages.slice(0, -1)) this.#defer(message)
       await this.#pipeline.sync()
@@ -202,8 +198,7 @@ class LocalWireSession implements WireSession {
   }
 
   cancel(): void {
-    this.#pipeline.isCancelled = true
-    this.#session.cancel()
+    this.#pipeline.cancel()
   }
 
   close(): Promise<void> {
@@ -274,7 +269,7 @@ class LocalWireSession implements WireSession {
       const plans = this.#plan(readQuery(message))
       if (plans.length === 0) await this.#pipeline.say(emptyQuery)
       for (const plan of plans) {
-        await this.#runPlan(plan, plans.length === 1)
+        await this.#runPlan(plan)
         if (this.#pipeline.passesOver) break
       }
     } catch (error) {
@@ -283,7 +278,7 @@ class LocalWireSession implements WireSession {
     await this.#pipeline.sync()
   }
 
-  async #runPlan(plan: Plan, isOnly: boolean): Promise<void> {
+  async #runPlan(plan: Plan): Promise<void> {
     if (isKalam(plan)) {
       await this.#runKalam(plan, undefined)
       return
@@ -292,9 +287,8 @@ class LocalWireSession implements WireSession {
     if (before !== undefined) await before
     const composing = this.#composer.compose(plan)
     const runnable = composing instanceof Promise ? await composing : composing
-    const { copy } = runnable.plan
-    if (copy === undefined) this.#steps.runWhole(runnable)
-    else await this.#copies.run(runnable, copy, isOnly)
+    if (runnable.plan.copy?.direction === 'from') await this.#copies.run(runnable)
+    else this.#steps.runWhole(runnable)
   }
 
   /** What is live is known to the server alone: it writes the list before a statement reads it. */
@@ -353,7 +347,7 @@ class LocalWireSession implements WireSession {
       searchPath: 'public',
       timeoutMs: this.#settings.statementTimeoutMs,
       waitMs: this.#settings.leaseWaitMs,
-      replyBytesMax: this.#rooms.settings.resultBytesMax,
+      replyBytesMax: this.#rooms.settings.streamPieceBytes,
     }
   }
 }

@@ -7,29 +7,31 @@
  *
  * After an error all is passed over until Sync, as PostgreSQL does.
  */
+import { setTimeout as wait } from 'node:timers/promises'
 import type { CopyStream, Identity, Reply, Session } from '../../engine/engine.js'
 import { DbError } from '../../errors.js'
-import type { WireClient } from '../wire-session.js'
 import { clientMessage, clientTag } from './client-messages.js'
-import { firstPieceRows, nextPieceRows, type PieceBounds } from './piece-rows.js'
-import { failEach, readReply, type LargeResult, type ReplyRead, type Step } from './read-reply.js'
+import type { Outbox } from './outbox.js'
+import { PartedReply } from './parted-reply.js'
+import { failEach, readReply, type ReplyRead, type Step } from './read-reply.js'
 import { errorMessage, readyForQuery, type TransactionStatus } from './server-messages.js'
 
 export interface PipelineLimits {
   readonly searchPath: string
   readonly timeoutMs: number
   readonly waitMs: number
+  /** An answer to the client that is longer comes in parts. */
   readonly replyBytesMax: number
 }
 
 export interface PipelineOptions {
   readonly session: Session
-  readonly client: WireClient
+  readonly outbox: Outbox
+  /** Largest answer to what is asked beside. */
+  readonly asideBytesMax: number
   /** Who Sync and what we refuse run as. */
   readonly identity: Identity
   readonly limits: () => PipelineLimits
-  /** How large results are read. */
-  readonly bounds: PieceBounds
   /** DDL was done, by a function perhaps. */
   readonly onSchemaChange: () => void
   /** ReadyForQuery came: nothing is pending. */
@@ -41,11 +43,9 @@ export interface PipelineOptions {
 export interface RunOptions {
   /** The data of a COPY in it. */
   readonly copy?: CopyStream | undefined
-  /** What is to be said before its answer. */
-  readonly beforeAnswer?: (() => Promise<void>) | undefined
 }
 
-export interface SyncOptions extends RunOptions {
+export interface SyncOptions {
   /** The client asked for no ReadyForQuery. */
   readonly hidden?: boolean
 }
@@ -56,8 +56,19 @@ interface Part {
   readonly steps: Step[]
 }
 
+/** Of a unit: the client hears nothing of a hidden Sync. */
+type End = 'flush' | 'sync' | 'hidden-sync'
+
 const syncMessage = clientMessage(clientTag.sync)
 const flushMessage = clientMessage(clientTag.flush)
+const none: readonly Uint8Array[] = []
+const noSteps: readonly Step[] = []
+
+/** A message up to this is said whole, though its reply comes in parts. */
+const wholeBytesMax = 1024 * 1024
+
+/** How often a transaction is kept from being idle while its client takes rows. */
+const busyMs = 250
 
 export class Pipeline {
   readonly #options: PipelineOptions
@@ -72,9 +83,17 @@ export class Pipeline {
   #isRefused = false
   /** Said before anything else. */
   readonly #unsaid: Uint8Array[] = []
-  /** The client has asked to end what runs. */
-  isCancelled = false
+  #isCancelled = false
+  #onCancel: (() => void) | undefined
   #hasExecutes = false
+  /** Some Execute since the last Sync may have changed something. */
+  #hasChanges = false
+  /** The unit that runs, and its answer if that comes in parts. */
+  #running: readonly Step[] = noSteps
+  #parted: PartedReply | undefined
+  /** What was to be said before the last ReadyForQuery. */
+  #lastHeard: readonly Uint8Array[] = none
+  readonly #takePart = (part: Uint8Array): Promise<void> => this.#readPart(part)
   #tookMs = 0
 
   constructor(options: PipelineOptions) {
@@ -112,7 +131,10 @@ export class Pipeline {
   }
 
   add(identity: Identity, message: Uint8Array, step: Step): void {
-    this.#hasExecutes ||= step.executes === true
+    if (step.executes === true) {
+      this.#hasExecutes = true
+      this.#hasChanges ||= step.reads !== true
+    }
     const last = this.#parts.at(-1)
     if (last !== undefined && isSame(last.identity, identity)) {
       last.messages.push(message)
@@ -151,7 +173,7 @@ export class Pipeline {
   }
 
   /** Runs what is pending and ends it. */
-  async sync({ hidden = false, ...how }: SyncOptions = {}): Promise<void> {
+  async sync({ hidden = false }: SyncOptions = {}): Promise<void> {
     await this.#sendUnsaid()
     const parts = this.#takeParts()
     let isReady = false
@@ -161,7 +183,7 @@ export class Pipeline {
         continue
       }
       const end = index < parts.length - 1 ? 'flush' : hidden ? 'hidden-sync' : 'sync'
-      isReady = (await this.#run(part, end, how))?.status !== undefined
+      isReady = (await this.#run(part, end))?.status !== undefined
     }
     if (!isReady && (this.#isOpen || this.#isUnsure))
       isReady = (await this.#runSync(hidden))?.status !== undefined
@@ -172,11 +194,38 @@ export class Pipeline {
     this.#isOpen = false
     this.#hasExecutes = false
     if (!isReady) this.#options.onReady(this.#status, hasFailed)
-    if (!isReady && !hidden) await this.#send([...this.#heard(), readyForQuery(this.#status)])
+    if (!isReady && !hidden) await this.#sayReady([...this.#heard(), readyForQuery(this.#status)])
+    this.#hasChanges = false
+  }
+
+  /** The client asks to end what runs: of its own, for without the rest nobody knows where it stands. */
+  cancel(): void {
+    this.#isCancelled = true
+    this.#onCancel?.()
+    if (this.#running.length > 0) this.#options.session.cancel()
+  }
+
+  /** What was cancelled until now is over. */
+  begin(): void {
+    this.#isCancelled = false
+  }
+
+  /** Waits for the client; `stop` makes it end when the client cancels: CANCELLED. */
+  async whileUncancelled<T>(waiting: Promise<T>, stop: () => void): Promise<T> {
+    this.#onCancel = stop
+    if (this.#isCancelled) stop()
+    try {
+      const value = await waiting
+      if (this.#isCancelled) throw cancelled()
+      return value
+    } finally {
+      this.#onCancel = undefined
+    }
   }
 
   #heard(): readonly Uint8Array[] {
-    return this.#options.beforeReady(this.#status)
+    this.#lastHeard = this.#options.beforeReady(this.#status)
+    return this.#lastHeard
   }
 
   /** Runs messages of our own as the system or the caller, after all that is pending. */
@@ -187,8 +236,9 @@ export class Pipeline {
   ): Promise<Reply> {
     await this.flush()
     const end = this.#isOpen ? flushMessage : syncMessage
-    const { session, limits } = this.#options
-    return session.run({ ...limits(), bytes: Buffer.concat([...messages, end]), identity, copy })
+    const { session, limits, asideBytesMax: replyBytesMax } = this.#options
+    const bytes = Buffer.concat([...messages, end])
+    return session.run({ ...limits(), replyBytesMax, bytes, identity, copy })
   }
 
   #takeParts(): Part[] {
@@ -199,79 +249,68 @@ export class Pipeline {
 
   #runSync(hidden: boolean): Promise<ReplyRead | undefined> {
     const part = { identity: this.#options.identity, messages: [], steps: [] }
-    return this.#run(part, hidden ? 'hidden-sync' : 'sync', {})
+    return this.#run(part, hidden ? 'hidden-sync' : 'sync')
   }
 
   /** Undefined if the engine gave no answer; then why was said. */
-  async #run(
-    part: Part,
-    end: 'flush' | 'sync' | 'hidden-sync',
-    how: RunOptions,
-  ): Promise<ReplyRead | undefined> {
-    const large = end === 'sync' && !this.#isOpen ? part.steps.at(-1)?.large : undefined
-    if (large !== undefined && this.#status === 'T') return this.#runInPieces(part, large)
-    if (large?.again !== undefined && this.#status === 'I')
-      return this.#runOrAgain(part, large.again)
+  async #run(part: Part, end: End, how: RunOptions = {}): Promise<ReplyRead | undefined> {
+    if (this.#isCancelled && part.steps.length > 0) return this.#runCancelled(part, end)
     const reply = await this.#runUnit(part, end === 'flush' ? flushMessage : syncMessage, how)
-    return reply === undefined ? undefined : this.#read(reply, part, end, how)
+    return reply === undefined ? undefined : this.#read(reply, part, end)
   }
 
-  /** Whole if it fits; else the query is run again, its rows a piece at a time. */
-  async #runOrAgain(part: Part, again: () => Promise<void>): Promise<ReplyRead | undefined> {
-    const reply = await this.#runUnit(part, syncMessage, { mayBeTooLarge: true })
-    if (reply === undefined) return undefined
-    if (reply !== 'too-large') return this.#read(reply, part, 'sync', {})
-    const { identity, messages, steps } = part
-    const before = { identity, messages: messages.slice(0, -1), steps: steps.slice(0, -1) }
-    await this.#run(before, 'hidden-sync', {})
-    if (this.#passesOver) return undefined
-    try {
-      await again()
-    } catch (error) {
-      if (!(error instanceof DbError) || endsConnection.has(error.code)) throw error
-      this.#passesOver = true
-      await this.#send([errorMessage(error)])
-    }
-    return undefined
+  /** Between its units nothing runs that a cancel could end: what is next fails in its place. */
+  #runCancelled(part: Part, end: End): Promise<ReplyRead | undefined> {
+    passOver(part)
+    this.#isCancelled = false
+    const { identity } = this.#options
+    const step = { hides: 'nothing', refusal: cancelled() } as const
+    return this.#run({ identity, messages: [failingMessage], steps: [step] }, end)
   }
 
-  /** In a transaction the portal stays between two units, and the engine is the session's anyway. */
-  async #runInPieces(part: Part, large: LargeResult): Promise<ReplyRead | undefined> {
-    const { identity } = part
-    const last = part.steps.at(-1)
-    let { messages, steps } = part
-    let rows = firstPieceRows
-    for (let total = 0; last !== undefined;) {
-      messages = [...messages.slice(0, -1), large.execute(rows)]
-      const piece = { identity, messages, steps }
-      const reply = await this.#runUnit(piece, syncMessage, {})
-      if (reply === undefined) return undefined
-      const read = await this.#read(reply, piece, 'sync', {})
-      if (!read.isSuspended) return read
-      total += read.rows
-      rows = nextPieceRows(rows, reply.length, this.#options.bounds)
-      messages = messages.slice(-1)
-      steps = [countingFrom(total, last)]
-    }
-    return undefined
-  }
-
-  async #read(
-    reply: Reply,
-    part: Part,
-    end: 'flush' | 'sync' | 'hidden-sync',
-    how: RunOptions,
-  ): Promise<ReplyRead> {
-    const read = readReply(reply, part.steps, {
+  async #read(reply: Reply, part: Part, end: End): Promise<ReplyRead> {
+    const read = readReply(reply, this.#stepsLeft(part), {
       hidesReady: end === 'hidden-sync',
       schemaChanged: this.#options.onSchemaChange,
       beforeReady: (status, hasFailed) => this.#becomeReady(status, hasFailed),
     })
     if (end === 'flush') this.#isOpen = true
     if (read.hasFailed) this.#passesOver = true
-    if (how.beforeAnswer !== undefined) await how.beforeAnswer()
-    if (read.pieces.length > 0) await this.#send(read.pieces)
+    if (read.pieces.length === 0) return read
+    if (end === 'sync') await this.#sayReady(read.pieces)
+    else if (read.hasFailed) await this.#options.outbox.sendLast(Buffer.concat(read.pieces))
+    else await this.#sendOrRefuse(read.pieces)
     return read
+  }
+
+  /** What has run and cannot be said is undone. */
+  async #sendOrRefuse(messages: readonly Uint8Array[]): Promise<void> {
+    try {
+      await this.#send(messages)
+    } catch (error) {
+      if (!(error instanceof DbError) || !isFull.has(error.code)) throw error
+      this.refuse(error)
+      await this.flush()
+    }
+  }
+
+  /** Those of a unit whose answers have not come in parts. */
+  #stepsLeft({ steps }: Part): readonly Step[] {
+    const parted = this.#parted
+    this.#parted = undefined
+    return parted === undefined ? steps : parted.stepsLeft
+  }
+
+  /** The steps of what runs know what of its answer is for the client. */
+  #readPart(part: Uint8Array): Promise<void> {
+    this.#parted ??= new PartedReply(this.#running, {
+      hidesReady: false,
+      schemaChanged: this.#options.onSchemaChange,
+      beforeReady: () => none,
+      wholeBytesMax,
+      say: (bytes, following) => this.#options.outbox.send(bytes, following),
+    })
+    return this.#parted.take(part)
   }
 
   /** ReadyForQuery came; what is to be said before it. */
@@ -283,46 +322,36 @@ export class Pipeline {
     return this.#heard()
   }
 
-  async #runUnit(
-    part: Part,
-    end: Uint8Array,
-    { copy, beforeAnswer }: RunOptions,
-  ): Promise<Reply | undefined>
-  async #runUnit(
-    part: Part,
-    end: Uint8Array,
-    how: { readonly mayBeTooLarge: true },
-  ): Promise<Reply | 'too-large' | undefined>
-  async #runUnit(
-    part: Part,
-    end: Uint8Array,
-    {
-      copy,
-      beforeAnswer,
-      mayBeTooLarge = false,
-    }: RunOptions & { readonly mayBeTooLarge?: boolean },
-  ): Promise<Reply | 'too-large' | undefined> {
-    const { session, limits } = this.#options
+  async #runUnit(part: Part, end: Uint8Array, { copy }: RunOptions): Promise<Reply | undefined> {
+    const { session, limits, asideBytesMax } = this.#options
     const bytes = Buffer.concat([...part.messages, end])
     const startedAt = performance.now()
     const settle = (): void => {
       const executes = part.steps.filter(({ executes: isOne }) => isOne === true).length
       this.#tookMs = (performance.now() - startedAt) / Math.max(1, executes)
     }
+    this.#running = part.steps
     try {
-      const reply = await session.run({ ...limits(), bytes, identity: part.identity, copy })
+      const { identity } = part
+      const unit =
+        copy === undefined
+          ? { ...limits(), bytes, identity, takePart: this.#takePart }
+          : { ...limits(), bytes, identity, copy, replyBytesMax: asideBytesMax }
+      const reply = await session.run(unit)
+      this.#running = noSteps
       settle()
       return reply
     } catch (error) {
+      this.#running = noSteps
       if (!(error instanceof DbError)) throw error
       if (endsConnection.has(error.code)) throw inPostgresWords(error)
-      if (mayBeTooLarge && error.code === 'RESULT_TOO_LARGE') return 'too-large'
       settle()
-      failEach(part.steps, error)
+      failEach(this.#stepsLeft(part), error)
       this.#passesOver = true
       if (!nothingRan.has(error.code)) this.#isUnsure = true
-      if (beforeAnswer !== undefined) await beforeAnswer()
-      await this.#send([errorMessage(inPostgresWords(error))])
+      // It may not have begun: of what it stands in PostgreSQL knows no error then.
+      if (error.code === 'CANCELLED' && this.isEngaged) await this.#runFailing()
+      await this.#options.outbox.sendLast(errorMessage(inPostgresWords(error)))
       return undefined
     }
   }
@@ -334,22 +363,81 @@ export class Pipeline {
   async #send(messages: readonly Uint8Array[]): Promise<void> {
     const [first] = messages
     if (first === undefined) return
-    const sent = this.#options.client.send(messages.length === 1 ? first : Buffer.concat(messages))
-    if (sent instanceof Promise) await sent
+    const sent = this.#options.outbox.send(messages.length === 1 ? first : Buffer.concat(messages))
+    if (sent !== undefined) await sent
   }
-}
 
-/** A portal's last portion counts only itself. */
-function countingFrom(total: number, step: Step): Step {
-  const tagFor = (tag: string): string => {
-    const whole = tag.replace(/\d+$/, (count) => String(total + Number(count)))
-    return step.tagFor?.(whole) ?? whole
+  /** What ends with ReadyForQuery: only when the client has taken all before it. */
+  async #sayReady(messages: readonly Uint8Array[]): Promise<void> {
+    const { outbox } = this.#options
+    const isDropped = outbox.isBehind && (await this.#wasDropped())
+    // What has failed has said so.
+    if (isDropped && !this.#passesOver) {
+      if (this.#status === 'T') await this.#failTransaction()
+      const ready = readyForQuery(this.#status)
+      await this.#send([errorMessage(dropped()), ...this.#lastHeard, ready])
+    } else await this.#send(messages)
+    if (outbox.isBehind) await this.#keepBusy(outbox.taken())
   }
-  return { ...step, tagFor }
+
+  /**
+   * Waits until the client has taken what it is late with. True if it wants the rest no more: then that is
+   * gone. What has changed something is not said to have been cancelled.
+   */
+  async #wasDropped(): Promise<boolean> {
+    const { outbox } = this.#options
+    const isDroppable = !this.#hasChanges
+    this.#onCancel = () => {
+      if (isDroppable) outbox.drop()
+    }
+    if (this.#isCancelled) this.#onCancel()
+    try {
+      await this.#keepBusy(outbox.taken())
+      return isDroppable && this.#isCancelled
+    } finally {
+      this.#onCancel = undefined
+    }
+  }
+
+  /** Who takes rows inside of a transaction is not idle in it. */
+  async #keepBusy(taking: Promise<void>): Promise<void> {
+    if (this.#status === 'I') {
+      await taking
+      return
+    }
+    const { outbox, identity } = this.#options
+    let takenBytes = 0
+    for (;;) {
+      await Promise.race([taking, wait(busyMs, undefined, { ref: false })])
+      if (!outbox.isBehind) return
+      if (outbox.takenBytes > takenBytes) await this.runAside(identity, [])
+      takenBytes = outbox.takenBytes
+    }
+  }
+
+  async #failTransaction(): Promise<void> {
+    await this.#runFailing()
+    this.#status = 'E'
+    this.#options.onReady('E', true)
+  }
+
+  async #runFailing(): Promise<void> {
+    await this.runAside(this.#options.identity, [failingMessage])
+  }
 }
 
 function passOver({ steps }: Part): void {
   for (const step of steps) step.failed?.(undefined)
+}
+
+/** For a CancelRequest, in PostgreSQL's words. */
+export function cancelled(): DbError {
+  return new DbError('CANCELLED', 'canceling statement due to user request')
+}
+
+function dropped(): DbError {
+  const detail = 'The statement had run to its end; the rest of its result was dropped.'
+  return cancelled().with({ detail })
 }
 
 /** The transaction is gone, or the engine. */
@@ -358,6 +446,9 @@ const endsConnection: ReadonlySet<string> = new Set([
   'ENGINE_RESTARTED',
   'UNAVAILABLE',
 ])
+
+/** There is no room for what the client does not take. */
+const isFull: ReadonlySet<string> = new Set(['OUT_OF_RESOURCES', 'DISK_FULL'])
 
 const nothingRan: ReadonlySet<string> = new Set(['LEASE_TIMEOUT', 'OVERLOADED'])
 

@@ -22,7 +22,7 @@ import {
 
 /** One message of a unit, and what becomes of its answer. */
 export interface Step {
-  readonly hides: 'nothing' | 'everything' | 'no-data' | 'all-but-rows'
+  readonly hides: 'nothing' | 'everything' | 'no-data'
   /** The error or notice in the client's words: positions in its text, names that it gave. */
   readonly inClientsWords?: (message: Uint8Array) => Uint8Array
   /** What is said in place of the error that this step is sure to bring. */
@@ -35,18 +35,10 @@ export interface Step {
   readonly failed?: ((error: DbError | undefined) => void) | undefined
   /** DDL that it does is of no concern to anyone: a table for the time of a COPY. */
   readonly isOnTheWay?: boolean
-  /** Its result may be large. */
-  readonly large?: LargeResult | undefined
   /** It is an Execute. */
   readonly executes?: boolean
-}
-
-/** The ways of a result that is too large to pass whole. */
-export interface LargeResult {
-  /** The Execute, for so many rows at most. */
-  readonly execute: (rowsMax: number) => Uint8Array
-  /** Runs it again, outside of transactions; undefined if that would do something twice. */
-  readonly again: (() => Promise<void>) | undefined
+  /** It is an Execute that changes nothing, as far as its text says. */
+  readonly reads?: boolean
 }
 
 export interface ReplyRead {
@@ -55,10 +47,10 @@ export interface ReplyRead {
   /** Of ReadyForQuery; undefined if the unit ended in Flush. */
   readonly status: TransactionStatus | undefined
   readonly hasFailed: boolean
-  /** A portal has more rows, which the client did not ask to have in portions. */
-  readonly isSuspended: boolean
-  /** Rows of all steps. */
-  readonly rows: number
+  /** How many steps were answered whole. */
+  readonly steps: number
+  /** Where the last whole message ends: before the end only in a part of a reply. */
+  readonly bytes: number
 }
 
 export interface ReadOptions {
@@ -87,11 +79,11 @@ export function readReply(
   let next = 0
   let status: TransactionStatus | undefined
   let hasFailed = false
-  let isSuspended = false
-  let rows = 0
-  for (let at = 0; at < reply.length;) {
+  let at = 0
+  while (at + headerBytes <= reply.length) {
     const tag = reply[at] ?? 0
     const end = at + 1 + lengthAt(reply, at + 1)
+    if (end > reply.length) break
     const step = steps[next]
     switch (tag) {
       case serverTag.parseComplete:
@@ -105,16 +97,10 @@ export function readReply(
         step?.succeeded?.(undefined)
         break
       case serverTag.portalSuspended:
-        if (step?.large === undefined) {
-          next += 1
-          step?.succeeded?.(undefined)
-        } else {
-          isSuspended = true
-          replace(at, end)
-        }
+        next += 1
+        step?.succeeded?.(undefined)
         break
       case serverTag.dataRow:
-        rows += 1
         if (step?.hides === 'everything') replace(at, end)
         break
       case serverTag.commandComplete: {
@@ -152,10 +138,6 @@ export function readReply(
         break
       case serverTag.readyForQuery:
         status = statusAt(reply, at + headerBytes)
-        if (isSuspended) {
-          replace(at, end)
-          break
-        }
         for (const message of beforeReady(status, hasFailed)) replace(at, at, message)
         if (hidesReady) replace(at, end)
         break
@@ -165,8 +147,8 @@ export function readReply(
     }
     at = end
   }
-  replace(reply.length, reply.length)
-  return { pieces, status, hasFailed, isSuspended, rows }
+  replace(at, at)
+  return { pieces, status, hasFailed, steps: next, bytes: at }
 }
 
 /** A notice by which the system tells itself something, or that its own functions brought about. */

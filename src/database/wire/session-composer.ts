@@ -14,7 +14,7 @@ import { isOfSession, mentionsNone, namedUsers } from '../compose-statement.js'
 import type { Caller } from '../database.js'
 import { mustSeeEverything, seesEverything } from '../row-security.js'
 import type { RunnerRooms } from '../statement-runner.js'
-import type { Pipeline } from './pipeline.js'
+import { cancelled, type Pipeline } from './pipeline.js'
 import { commandOfOurs, nothingText } from './session-effects.js'
 import type { SessionSettings } from './session-settings.js'
 import type { Runnable } from './session-statement.js'
@@ -176,13 +176,17 @@ export class SessionComposer {
 
   /** The system waits for another's transaction as long as that takes; a session for its own bound. */
   #inTime<T>(work: Promise<T>): Promise<T> {
-    const { leaseWaitMs } = this.#options.settings
+    const { pipeline, settings } = this.#options
+    const { leaseWaitMs } = settings
     let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
+    let stop = (): void => undefined
+    const ended = new Promise<never>((_, reject) => {
       const error = new DbError('LEASE_TIMEOUT', `the engine was busy for ${leaseWaitMs} ms`)
       timer = setTimeout(() => reject(error), leaseWaitMs)
+      stop = () => reject(cancelled())
     })
-    return Promise.race([work, late]).finally(() => clearTimeout(timer))
+    const waiting = Promise.race([work, ended]).finally(() => clearTimeout(timer))
+    return pipeline.whileUncancelled(waiting, () => stop())
   }
 
   async #flush(): Promise<void> {

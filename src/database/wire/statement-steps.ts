@@ -4,8 +4,7 @@ import type { ReadyStatement } from '../statement-runner.js'
 import { clientMessage, clientTag, target } from './client-messages.js'
 import { inClientsWords } from './client-words.js'
 import type { Pipeline } from './pipeline.js'
-import type { BoundQuery, LargeResults } from './large-results.js'
-import type { LargeResult, Step } from './read-reply.js'
+import type { Step } from './read-reply.js'
 import type { SessionComposer } from './session-composer.js'
 import type { SessionEffects } from './session-effects.js'
 import type { Runnable } from './session-statement.js'
@@ -15,14 +14,12 @@ export interface StepRooms {
   readonly composer: SessionComposer
   readonly effects: SessionEffects
   readonly log: StatementLog
-  readonly largeResults: () => LargeResults
   /** What the session puts before the names of its statements and portals. */
   readonly namePrefix: string
 }
 
 const noValues = Uint8Array.of(0, 0, 0, 0, 0, 0)
 const noTypes = Uint8Array.of(0, 0)
-const noBound = Uint8Array.of(0, 0, 0, 0)
 const allRows = Uint8Array.of(0, 0, 0, 0)
 
 const bindUnnamed = clientMessage(clientTag.bind, '', '', noValues)
@@ -49,35 +46,17 @@ export class StatementSteps {
     const { refusal } = runnable
     if (refusal === undefined) {
       pipeline.add(identity, describeUnnamed, { hides: 'no-data', inClientsWords: words })
-      const bound = { runnable, types: noTypes, values: noBound, formats: noTypes }
-      const large = this.#large(bound, (rowsMax) =>
-        clientMessage(clientTag.execute, '', rowsOf(rowsMax)),
-      )
-      pipeline.add(identity, executeUnnamed, { ...this.execution(runnable), large })
+      pipeline.add(identity, executeUnnamed, this.execution(runnable))
     } else {
       pipeline.add(identity, executeUnnamed, hidden)
       pipeline.refuse(refusal)
     }
   }
 
-  /** Adds an Execute of the client for all rows of what was bound, or for some. */
-  execute(bound: BoundQuery, message: Uint8Array, portal: string | undefined): void {
-    const { runnable } = bound
+  /** Adds an Execute of the client. */
+  execute(runnable: Runnable, message: Uint8Array): void {
     this.#prepareEffect(runnable)
-    const large =
-      portal === undefined
-        ? undefined
-        : this.#large(bound, (rowsMax) => clientMessage(clientTag.execute, portal, rowsOf(rowsMax)))
-    this.#rooms.pipeline.add(runnable.identity, message, { ...this.execution(runnable), large })
-  }
-
-  #large(bound: BoundQuery, execute: LargeResult['execute']): LargeResult {
-    const { query, stateful } = bound.runnable.plan
-    const isRepeatable = query && !stateful
-    return {
-      execute,
-      again: isRepeatable ? () => this.#rooms.largeResults().run(bound) : undefined,
-    }
+    this.#rooms.pipeline.add(runnable.identity, message, this.execution(runnable))
   }
 
   #prepareEffect({ effect }: Runnable): void {
@@ -93,6 +72,7 @@ export class StatementSteps {
     return {
       hides: 'nothing',
       executes: true,
+      reads: (plan.query && !plan.stateful) || plan.copy?.direction === 'to',
       inClientsWords: this.words(runnable),
       tagFor: command === undefined ? undefined : (tag) => tagAs(command, tag),
       succeeded: (tag) => {
@@ -124,12 +104,6 @@ export class StatementSteps {
     const { namePrefix } = this.#rooms
     return (message) => inClientsWords(message, { namePrefix, composed: undefined, isOurs: true })
   }
-}
-
-function rowsOf(rowsMax: number): Uint8Array {
-  const bytes = Buffer.alloc(4)
-  bytes.writeInt32BE(rowsMax)
-  return bytes
 }
 
 /** `INSERT 0 3` → `INSERT`. */

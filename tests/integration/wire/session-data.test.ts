@@ -184,6 +184,21 @@ describe('settings', () => {
   })
 })
 
+test('a statement that is cancelled before it began fails its transaction', async () => {
+  await using wire = await openWire(server)
+  for (let ticks = 0; ticks < 12; ticks++) {
+    await wire.query(`BEGIN; INSERT INTO app.items VALUES (${ticks}, '')`)
+    const running = wire.query('SELECT 1; SELECT 2')
+    for (let tick = 0; tick < ticks; tick++) await Promise.resolve()
+    wire.session.cancel()
+    expect(inShort(await running).slice(-2)).toEqual([
+      'error 57014: canceling statement due to user request',
+      'ready E',
+    ])
+    await wire.query('ROLLBACK')
+  }
+})
+
 describe('another’s transaction', () => {
   test('keeps nobody from preparing, but from running', async () => {
     await using holder = await openWire(server)
