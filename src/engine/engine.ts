@@ -47,6 +47,8 @@ export interface Unit {
    * that a part tells of is durable. What it throws ends the unit with that error, and undoes it.
    */
   readonly takePart?: ((part: Uint8Array) => Promise<void>) | undefined
+  /** It ends what its session has the engine for: its own time counts then, and not the lease's. */
+  readonly endsLease?: boolean
   /** Not refused for want of room in the queue: it only gives back what an earlier unit took. */
   readonly freesRoom?: boolean
   /** For a unit with COPY … FROM STDIN or TO STDOUT in it. */

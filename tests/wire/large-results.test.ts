@@ -237,6 +237,58 @@ describe('I4: a large result', () => {
   })
 })
 
+describe('I4: a portal whose rows are taken in portions', () => {
+  const flush = frame('H')
+  const bound = (sql: string) =>
+    Buffer.concat([frame('P', `\0${sql}\0\0\0`), frame('B', '\0\0\0\0\0\0\0\0')])
+  const portion = (count: number) => {
+    const body = Buffer.alloc(5)
+    body.writeInt32BE(count, 1)
+    return Buffer.concat([frame('E', body), flush])
+  }
+
+  test('leaves the engine to others from its second on', async () => {
+    await using slow = await enter()
+    await using other = await enter()
+    const { client } = slow
+    client.send(bound('select n from generate_series(1, 5000) n'), portion(1000))
+    expect(inShort(await client.upTo('s'))).toBe('12D1000s')
+    for (let from = 1001; from <= 4001; from += 1000) {
+      client.send(portion(1000))
+      const messages = await client.upTo('s')
+      expect(inShort(messages)).toBe('D1000s')
+      expect(valueOf(messages)).toBe(String(from))
+      expect(valueOf(await other.client.query('select 7'))).toBe('7')
+    }
+    for (let again = 0; again < 2; again++) {
+      client.send(portion(1000))
+      expect((await client.upTo('C')).map(({ body }) => body.toString())).toEqual(['SELECT 0\0'])
+    }
+    client.send(frame('C', 'P\0'), sync)
+    expect(tagsOf(await client.upTo('Z'))).toBe('3Z')
+    expect(valueOf(await client.query('select 7'))).toBe('7')
+  })
+
+  test('says an error at its place, and forgets its rows at Sync', async () => {
+    await using entered = await enter()
+    const { client } = entered
+    client.send(bound('select 10 / (2500 - n) from generate_series(1, 5000) n'), portion(1000))
+    expect(inShort(await client.upTo('s'))).toBe('12D1000s')
+    client.send(portion(1000))
+    expect(inShort(await client.upTo('s'))).toBe('D1000s')
+    client.send(portion(1000), portion(1000), sync)
+    const failed = await client.upTo('Z')
+    expect(inShort(failed)).toBe('D499EZ')
+    expect(codesOf(failed)).toEqual(['22012'])
+    client.send(bound(`select repeat('x', 3000000) from generate_series(1, 4)`), portion(1))
+    client.send(portion(1))
+    expect(inShort([...(await client.upTo('s')), ...(await client.upTo('s'))])).toBe('12DsDs')
+    client.send(sync, portion(1), sync)
+    expect(tagsOf(await client.upTo('Z'))).toBe('Z')
+    expect(codesOf(await client.upTo('Z'))).toEqual(['34000'])
+  })
+})
+
 describe('I4: COPY … FROM STDIN before another statement', () => {
   test('holds up nobody while its data comes', async () => {
     await using slow = await enter()

@@ -16,7 +16,9 @@ import {
   target,
 } from './client-messages.js'
 import type { CopyStatements } from './copy-statement.js'
+import type { Spools } from '../spool.js'
 import { describingText, isKalam } from './kalam-steps.js'
+import { KeptRows } from './kept-rows.js'
 import { nameInPostgres } from './own-names.js'
 import type { Pipeline } from './pipeline.js'
 import type { Step } from './read-reply.js'
@@ -30,6 +32,7 @@ export interface ExtendedQueryOptions {
   readonly composer: SessionComposer
   readonly steps: StatementSteps
   readonly copies: CopyStatements
+  readonly spools: Spools
   readonly namePrefix: string
   /** The caller's own identity. */
   readonly identity: Identity
@@ -47,6 +50,10 @@ interface Portal {
   readonly bind: Uint8Array
   /** Where its values begin. */
   readonly valuesAt: number
+  /** It has given a portion of its rows. */
+  isSuspended?: boolean
+  /** The rows that are left, which were made already. */
+  readonly kept?: KeptRows
 }
 
 export class ExtendedQuery {
@@ -65,7 +72,17 @@ export class ExtendedQuery {
   ready(isIdle: boolean): void {
     if (!isIdle) return
     this.#unnamedIsThere = false
-    if (this.#portals.size > 0) this.#portals.clear()
+    if (this.#portals.size > 0) this.#closePortals()
+  }
+
+  /** Gives back what the portals take. */
+  close(): void {
+    this.#closePortals()
+  }
+
+  #closePortals(): void {
+    for (const { kept } of this.#portals.values()) closeKept(kept)
+    this.#portals.clear()
   }
 
   /** Someone else's text became PostgreSQL's unnamed statement. */
@@ -199,6 +216,7 @@ export class ExtendedQuery {
             backendName,
             message.subarray(valuesAt),
           )
+      closeKept(this.#portals.get(portal)?.kept)
       this.#portals.set(portal, { statement, runnable, bind: message, valuesAt })
       this.#add(runnable, sent)
     }
@@ -238,19 +256,63 @@ export class ExtendedQuery {
   }
 
   #execute(message: Uint8Array): undefined | Promise<void> {
-    const { portal } = readExecute(message)
+    const { portal, rowsMax } = readExecute(message)
     const bound = this.#portals.get(portal)
     const { runnable, statement } = bound ?? {}
     if (bound !== undefined && statement?.plan !== undefined && isKalam(statement.plan))
       return this.#options.runKalam(statement.plan, formatsOf(bound))
-    const sent =
-      portal === ''
-        ? message
-        : clientMessage(clientTag.execute, this.#backendName(portal), message.subarray(-4))
+    if (bound?.kept !== undefined) return this.#sayKept(bound.kept, rowsMax)
+    const sent = this.#executeMessage(portal, message)
     if (bound === undefined || runnable === undefined) this.#add(undefined, sent)
     else if (runnable.plan.copy?.direction === 'from') return this.#options.copies.run(runnable)
+    else if (rowsMax > 0) return this.#executePortion(portal, { bound, runnable, sent, rowsMax })
     else this.#options.steps.execute(runnable, sent)
     return undefined
+  }
+
+  #executeMessage(portal: string, message: Uint8Array): Uint8Array {
+    if (portal === '') return message
+    return clientMessage(clientTag.execute, this.#backendName(portal), message.subarray(-4))
+  }
+
+  /**
+   * A client that comes back for more may take its time, and its portal needs the engine all that
+   * while. So the rest is made at once, where nothing but this portal is at stake.
+   */
+  #executePortion(portal: string, portion: Portion): undefined | Promise<void> {
+    const { pipeline, steps } = this.#options
+    const { bound, runnable, sent } = portion
+    const { query, stateful } = runnable.plan
+    const isAlone = this.#portals.size === 1 && pipeline.status === 'I' && pipeline.onlyReads
+    if (bound.isSuspended === true && isAlone && query && !stateful)
+      return this.#runAhead(portal, portion)
+    steps.execute(runnable, sent, () => (bound.isSuspended = true))
+    return undefined
+  }
+
+  async #runAhead(portal: string, { bound, runnable, rowsMax }: Portion): Promise<void> {
+    const { pipeline, steps, spools } = this.#options
+    const kept = new KeptRows(spools.open())
+    try {
+      await pipeline.flush()
+      if (pipeline.passesOver) return
+      steps.execute(runnable, clientMessage(clientTag.execute, this.#backendName(portal), allRows))
+      await pipeline.runAhead(kept)
+      kept.end()
+      this.#portals.set(portal, { ...bound, kept })
+      await this.#sayKept(kept, rowsMax)
+    } finally {
+      if (this.#portals.get(portal)?.kept !== kept) closeKept(kept)
+    }
+  }
+
+  #sayKept(kept: KeptRows, rowsMax: number): Promise<void> {
+    return this.#options.pipeline.sayKept(async (outlet) => {
+      const end = await kept.say(rowsMax === 0 ? Infinity : rowsMax, (bytes, following) =>
+        outlet.send(bytes, following),
+      )
+      return { hasFailed: end === 'failed' }
+    })
   }
 
   #close(message: Uint8Array): void {
@@ -258,6 +320,7 @@ export class ExtendedQuery {
     const sent =
       name === '' ? message : clientMessage(clientTag.close, what, this.#backendName(name))
     if (what !== target.statement) {
+      closeKept(this.#portals.get(name)?.kept)
       this.#portals.delete(name)
       this.#add(undefined, sent)
       return
@@ -344,6 +407,21 @@ export class ExtendedQuery {
   #identityOf(runnable: Runnable | undefined): Identity {
     return runnable?.identity ?? this.#options.identity
   }
+}
+
+interface Portion {
+  readonly bound: Portal
+  readonly runnable: Runnable
+  /** The Execute as PostgreSQL gets it. */
+  readonly sent: Uint8Array
+  readonly rowsMax: number
+}
+
+const allRows = Uint8Array.of(0, 0, 0, 0)
+
+/** A file that cannot be closed goes with the process. */
+function closeKept(kept: KeptRows | undefined): void {
+  kept?.close().catch(() => undefined)
 }
 
 function formatsOf({ bind, valuesAt }: Portal): Uint8Array {

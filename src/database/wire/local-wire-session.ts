@@ -156,7 +156,7 @@ class LocalWireSession implements WireSession {
       everythingRoleOid: rooms.rooms.everythingRoleOid,
     })
     this.#extended = new ExtendedQuery({
-      ...{ namePrefix, identity, steps: this.#steps, copies: this.#copies },
+      ...{ namePrefix, identity, steps: this.#steps, copies: this.#copies, spools: rooms.spools },
       ...{ pipeline: this.#pipeline, composer: this.#composer },
       plan: (text) => this.#plan(text),
       runKalam: (plan, formats) => this.#runKalam(plan, formats),
@@ -204,6 +204,7 @@ class LocalWireSession implements WireSession {
   close(): Promise<void> {
     this.#deadlines.stop()
     this.#effects.close()
+    this.#extended.close()
     this.#closing ??= this.#end()
     return this.#closing
   }
@@ -326,7 +327,7 @@ class LocalWireSession implements WireSession {
 
   /** What cannot be told to the client as its statement's error ends the connection. */
   #refuse(error: unknown): void {
-    if (!(error instanceof DbError)) throw error
+    if (!(error instanceof DbError) || this.#pipeline.isOver) throw error
     this.#pipeline.refuse(error)
   }
 

@@ -40,6 +40,9 @@ export interface PipelineOptions {
   readonly beforeReady: (status: TransactionStatus) => readonly Uint8Array[]
 }
 
+/** Where messages go: see Outbox. */
+export type Outlet = Pick<Outbox, 'send' | 'sendLast'>
+
 export interface RunOptions {
   /** The data of a COPY in it. */
   readonly copy?: CopyStream | undefined
@@ -79,6 +82,7 @@ export class Pipeline {
   /** An answer was lost, and with it what it said of the transaction. */
   #isUnsure = false
   #passesOver = false
+  #isOver = false
   /** The last step added is one that fails. */
   #isRefused = false
   /** Said before anything else. */
@@ -91,6 +95,8 @@ export class Pipeline {
   /** The unit that runs, and its answer if that comes in parts. */
   #running: readonly Step[] = noSteps
   #parted: PartedReply | undefined
+  /** Takes what is said, if it is not for the client yet. */
+  #kept: Outlet | undefined
   /** What was to be said before the last ReadyForQuery. */
   #lastHeard: readonly Uint8Array[] = none
   readonly #takePart = (part: Uint8Array): Promise<void> => this.#readPart(part)
@@ -115,9 +121,19 @@ export class Pipeline {
     return this.#isOpen || this.#parts.length > 0
   }
 
+  /** The engine has ended the session: what was thrown is no error of a statement. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
   /** A statement was executed, or waits to be, that no Sync has ended yet. */
   get hasExecutes(): boolean {
     return this.#hasExecutes
+  }
+
+  /** Of what no Sync has ended yet, all only reads, as far as its text says. */
+  get onlyReads(): boolean {
+    return !this.#hasChanges
   }
 
   /** Something failed, or is going to: all is passed over until Sync. */
@@ -223,6 +239,34 @@ export class Pipeline {
     }
   }
 
+  /**
+   * Runs what is pending and ends it, though the client has not: what that says is kept for it. So
+   * others have the engine while the client takes it.
+   */
+  async runAhead(kept: Outlet): Promise<void> {
+    this.#kept = kept
+    try {
+      await this.sync({ hidden: true })
+    } finally {
+      this.#kept = undefined
+    }
+    // The client hears of an error at its place, but for its own.
+    this.#passesOver = false
+    if (this.#isCancelled) throw cancelled()
+  }
+
+  /** Says what was kept. `hasFailed`: an error came last, so all is passed over until Sync. */
+  async sayKept(say: (outlet: Outlet) => Promise<{ readonly hasFailed: boolean }>): Promise<void> {
+    await this.flush()
+    if (this.passesOver) return
+    const { hasFailed } = await say(this.#outlet)
+    if (hasFailed) this.#passesOver = true
+  }
+
+  get #outlet(): Outlet {
+    return this.#kept ?? this.#options.outbox
+  }
+
   #heard(): readonly Uint8Array[] {
     this.#lastHeard = this.#options.beforeReady(this.#status)
     return this.#lastHeard
@@ -278,7 +322,7 @@ export class Pipeline {
     if (read.hasFailed) this.#passesOver = true
     if (read.pieces.length === 0) return read
     if (end === 'sync') await this.#sayReady(read.pieces)
-    else if (read.hasFailed) await this.#options.outbox.sendLast(Buffer.concat(read.pieces))
+    else if (read.hasFailed) await this.#outlet.sendLast(Buffer.concat(read.pieces))
     else await this.#sendOrRefuse(read.pieces)
     return read
   }
@@ -289,8 +333,11 @@ export class Pipeline {
       await this.#send(messages)
     } catch (error) {
       if (!(error instanceof DbError) || !isFull.has(error.code)) throw error
-      this.refuse(error)
-      await this.flush()
+      if (this.#kept !== undefined) void this.#kept.sendLast(errorMessage(error))
+      else {
+        this.refuse(error)
+        await this.flush()
+      }
     }
   }
 
@@ -308,7 +355,7 @@ export class Pipeline {
       schemaChanged: this.#options.onSchemaChange,
       beforeReady: () => none,
       wholeBytesMax,
-      say: (bytes, following) => this.#options.outbox.send(bytes, following),
+      say: (bytes, following) => this.#outlet.send(bytes, following),
     })
     return this.#parted.take(part)
   }
@@ -331,11 +378,18 @@ export class Pipeline {
       this.#tookMs = (performance.now() - startedAt) / Math.max(1, executes)
     }
     this.#running = part.steps
+    this.#parted = undefined
     try {
       const { identity } = part
       const unit =
         copy === undefined
-          ? { ...limits(), bytes, identity, takePart: this.#takePart }
+          ? {
+              ...limits(),
+              bytes,
+              identity,
+              takePart: this.#takePart,
+              endsLease: this.#kept !== undefined,
+            }
           : { ...limits(), bytes, identity, copy, replyBytesMax: asideBytesMax }
       const reply = await session.run(unit)
       this.#running = noSteps
@@ -344,14 +398,17 @@ export class Pipeline {
     } catch (error) {
       this.#running = noSteps
       if (!(error instanceof DbError)) throw error
-      if (endsConnection.has(error.code)) throw inPostgresWords(error)
+      if (endsConnection.has(error.code)) {
+        this.#isOver = true
+        throw inPostgresWords(error)
+      }
       settle()
       failEach(this.#stepsLeft(part), error)
       this.#passesOver = true
       if (!nothingRan.has(error.code)) this.#isUnsure = true
       // It may not have begun: of what it stands in PostgreSQL knows no error then.
       if (error.code === 'CANCELLED' && this.isEngaged) await this.#runFailing()
-      await this.#options.outbox.sendLast(errorMessage(inPostgresWords(error)))
+      await this.#outlet.sendLast(errorMessage(inPostgresWords(error)))
       return undefined
     }
   }
@@ -363,7 +420,7 @@ export class Pipeline {
   async #send(messages: readonly Uint8Array[]): Promise<void> {
     const [first] = messages
     if (first === undefined) return
-    const sent = this.#options.outbox.send(messages.length === 1 ? first : Buffer.concat(messages))
+    const sent = this.#outlet.send(messages.length === 1 ? first : Buffer.concat(messages))
     if (sent !== undefined) await sent
   }
 

@@ -33,6 +33,8 @@ export function serverMessage(tag: number, body: string | Uint8Array = ''): Buff
 
 export const parseComplete = serverMessage(serverTag.parseComplete)
 
+export const portalSuspended = serverMessage(serverTag.portalSuspended)
+
 export const emptyQuery = serverMessage(serverTag.emptyQuery)
 
 const ready = {

@@ -53,10 +53,10 @@ export class StatementSteps {
     }
   }
 
-  /** Adds an Execute of the client. */
-  execute(runnable: Runnable, message: Uint8Array): void {
+  /** Adds an Execute of the client. `suspended`: called if it leaves rows for another. */
+  execute(runnable: Runnable, message: Uint8Array, suspended?: () => void): void {
     this.#prepareEffect(runnable)
-    this.#rooms.pipeline.add(runnable.identity, message, this.execution(runnable))
+    this.#rooms.pipeline.add(runnable.identity, message, this.execution(runnable, suspended))
   }
 
   #prepareEffect({ effect }: Runnable): void {
@@ -64,7 +64,7 @@ export class StatementSteps {
   }
 
   /** The step of its Execute. */
-  execution(runnable: Runnable): Step {
+  execution(runnable: Runnable, suspended?: () => void): Step {
     const { composer, effects, log, pipeline } = this.#rooms
     const { plan, command, identity, effect } = runnable
     const logged: ReadyStatement = { kind: 'sql', plan, identity, parameters: [] }
@@ -76,7 +76,10 @@ export class StatementSteps {
       inClientsWords: this.words(runnable),
       tagFor: command === undefined ? undefined : (tag) => tagAs(command, tag),
       succeeded: (tag) => {
-        if (tag === undefined) return
+        if (tag === undefined) {
+          suspended?.()
+          return
+        }
         log.succeeded(logged, command ?? commandOf(tag), pipeline.tookMs)
         composer.hasRun(plan)
         if (effect !== undefined) effects.after(effect)

@@ -464,7 +464,8 @@ export class PGliteEngine implements Engine {
   }
 
   #leaseOverdue(pending: PendingUnit, elapsed: number | undefined): boolean {
-    return elapsed !== undefined && pending.session !== 0 && elapsed > pending.leaseMs
+    if (elapsed === undefined || pending.unit.endsLease === true) return false
+    return pending.session !== 0 && elapsed > pending.leaseMs
   }
 
   /** A cancelled unit that goes on: ask again, and past the grace end the whole engine. */
