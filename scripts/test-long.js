@@ -18,11 +18,13 @@ const counts = {
   KALAM_TEST_PROPERTY_FACTOR: '100',
   KALAM_TEST_DIFFERENTIAL_FACTOR: '20',
   KALAM_TEST_NEIGHBOUR_REQUESTS: '2500',
+  KALAM_TEST_WIRE_MB: '500',
 }
 const KALAM_TEST_SEED = String(randomInt(2 ** 31))
 const files = [
   ...['tests/crash', 'tests/property', 'tests/fuzz', 'tests/link', 'tests/integration/live'],
   ...['tests/integration/managed-semantics.test.ts', 'tests/isolation/neighbours.test.ts'],
+  'tests/integration/copy-large.test.ts',
 ]
 /** For tests that bring no deadline of their own: those of properties. */
 const testTimeoutMs = 1_800_000

@@ -1,12 +1,15 @@
-/** COPY of 30 MB each way in bounded memory, over slow lines too, and its deadline. C5, C6, C9. */
+/** COPY of 30 MB each way, and results of the wire, in bounded memory, over slow lines too. C5, C6, C9, I4. */
 import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { Client, Query } from 'pg'
 import { expect, test } from 'vitest'
+import { countOf } from '../support/counts.js'
 import { copy, copyIn, copyUrl } from '../support/copy-client.js'
 import { errorOf } from '../support/http-client.js'
 import { openTestServer, type TestServer } from '../support/server.js'
+import { openWireServer } from '../support/wire-server.js'
 
 const MiB = 1024 * 1024
 const rowBytes = 1000
@@ -97,4 +100,37 @@ test('a sender who pauses, and a reader who does, hold nobody; what takes too lo
   expect((await reading.arrayBuffer()).byteLength).toBeGreaterThan(10_000_000)
   expect(await copyIn(server, 'COPY large FROM STDIN', 'three\n')).toBe(1)
   expect((await server.sql('SELECT count(*)::int AS n FROM large')).rows).toEqual([{ n: 3 }])
+})
+
+test('a result of the wire that is read late, in memory that does not grow with it', async () => {
+  const count = countOf('KALAM_TEST_WIRE_MB', 24) * 1000
+  const wire = await openWireServer()
+  try {
+    const slow = new Client(wire)
+    await slow.connect()
+    const start = bufferBytes()
+    const isBounded = () =>
+      expect.poll(() => bufferBytes() - start, { timeout: 8_000 }).toBeLessThan(10 * MiB)
+    const query = slow.query(
+      new Query(`SELECT repeat('x', 1000) FROM generate_series(1, ${count})`),
+    )
+    const { stream } = slow.connection
+    stream.pause()
+    let read = 0
+    query.on('row', () => (read += 1))
+    const ended = new Promise((resolve, reject) => {
+      query.once('end', resolve)
+      query.once('error', reject)
+    })
+    // Answered after the query has run: all that was not read waits in the spool.
+    await wire.sql('SELECT 1')
+    await isBounded()
+    stream.resume()
+    await ended
+    expect(read).toBe(count)
+    await isBounded()
+    await slow.end()
+  } finally {
+    await wire.close()
+  }
 })
