@@ -302,6 +302,18 @@ describe('I4: COPY … FROM STDIN before another statement', () => {
     expect(tagsOf(messages)).toBe('CTDCZ')
     expect(valueOf(messages)).toBe('2')
   })
+
+  test('comes after what its client has not read before it', async () => {
+    await using slow = await enter()
+    const { client } = slow
+    await client.query('truncate kept')
+    client.socket.pause()
+    client.send(query(`${large}; copy kept from stdin`))
+    client.socket.resume()
+    expect(inShort(await client.upTo('G'))).toBe(`TD${rows}CG`)
+    client.send(frame('d', '2\ttwo\n'), frame('c'))
+    expect(tagsOf(await client.upTo('Z'))).toBe('CZ')
+  })
 })
 
 describe('I4: a CancelRequest', () => {

@@ -11,6 +11,7 @@ import type { Spool, Spools } from '../spool.js'
 import type { WireClient } from '../wire-session.js'
 import { asideMessages } from './aside.js'
 import { gathered } from './gathered.js'
+import type { Outbox } from './outbox.js'
 import type { Pipeline } from './pipeline.js'
 import type { Runnable } from './session-statement.js'
 import type { StatementSteps } from './statement-steps.js'
@@ -19,6 +20,7 @@ export interface CopyStatementsOptions {
   readonly pipeline: Pipeline
   readonly steps: StatementSteps
   readonly client: WireClient
+  readonly outbox: Outbox
   readonly spools: Spools
   /** Most data of one COPY … FROM outside of a transaction. */
   readonly copyBytesMax: number
@@ -95,11 +97,11 @@ export class CopyStatements {
 
   /** The client is asked for data when PostgreSQL has said that it wants it. */
   #straightIn(): CopyStream {
-    const { client } = this.#options
+    const { client, outbox } = this.#options
     let begin: (() => void) | undefined
     const begun = new Promise<void>((resolve) => (begin = resolve))
     const output = async (bytes: Uint8Array): Promise<void> => {
-      await client.send(bytes)
+      await outbox.send(bytes)
       begin?.()
     }
     const input = async function* (): AsyncGenerator<Uint8Array> {
@@ -110,10 +112,10 @@ export class CopyStatements {
   }
 
   async #spooledIn(runnable: Runnable, staged: StagedCopy | undefined): Promise<void> {
-    const { pipeline, client, spools } = this.#options
+    const { pipeline, outbox, spools } = this.#options
     const answer = await this.#probe(runnable, staged)
     if (answer === undefined) return
-    await client.send(answer)
+    await outbox.send(answer)
     const spool = spools.open()
     try {
       await this.#fill(spool)

@@ -124,10 +124,11 @@ class LocalWireSession implements WireSession {
       defaults: rooms.reportedDefaults,
       userName: caller.name,
     })
+    const outbox = new Outbox(client, rooms.spools)
     this.#pipeline = new Pipeline({
       identity,
       session: this.#session,
-      outbox: new Outbox(client, rooms.spools),
+      outbox,
       limits: () => this.#limits(),
       asideBytesMax: rooms.settings.resultBytesMax,
       onSchemaChange: () => this.#composer.schemaChanged(),
@@ -151,7 +152,8 @@ class LocalWireSession implements WireSession {
       ...{ pipeline: this.#pipeline, composer: this.#composer },
     })
     this.#copies = new CopyStatements({
-      ...{ client, spools: rooms.spools, copyBytesMax: rooms.settings.copyBytesMax },
+      ...{ client, outbox, spools: rooms.spools },
+      copyBytesMax: rooms.settings.copyBytesMax,
       ...{ pipeline: this.#pipeline, steps: this.#steps },
       everythingRoleOid: rooms.rooms.everythingRoleOid,
     })
@@ -185,9 +187,9 @@ class LocalWireSession implements WireSession {
       for (const message of messages.slice(0, -1)) this.#defer(message)
       await this.#pipeline.sync()
     } else await this.#runEach(messages)
-    const { isEngaged } = this.#pipeline
+    const { isEngaged, isBehind } = this.#pipeline
     this.#deadlines.rest(isEngaged)
-    if (!isEngaged) this.#effects.rest()
+    if (!isEngaged && !isBehind) this.#effects.rest()
   }
 
   async #runEach(messages: readonly Uint8Array[]): Promise<void> {

@@ -52,13 +52,17 @@ export class Outbox {
     return undefined
   }
 
-  /** Resolves when the client has taken all. Nothing is said meanwhile. Errors: why it did not. */
-  async taken(): Promise<void> {
+  /**
+   * Resolves when the client has taken all, with whether something was dropped. Nothing is said
+   * meanwhile. Errors: why it did not.
+   */
+  async taken(): Promise<boolean> {
     const late = this.#late
-    if (late === undefined) return
+    if (late === undefined) return false
     late.end()
-    await late.emptied
+    const hasDropped = await late.emptied
     this.#late = undefined
+    return hasDropped
   }
 
   /** Drops what the client has not taken, from the next message on, but for what `sendLast` was given. */
@@ -70,8 +74,8 @@ export class Outbox {
 class Late {
   readonly #spool: Spool
   readonly #client: WireClient
-  /** Resolves when the client has taken all, after `end`. */
-  readonly emptied: Promise<void>
+  /** Resolves when the client has taken all, after `end`, with whether something was dropped. */
+  readonly emptied: Promise<boolean>
   #last: Uint8Array | undefined
   readonly #long: LongMessage[] = []
   #writtenBytes = 0
@@ -108,16 +112,19 @@ class Late {
     this.#isDropped = true
   }
 
-  async #empty(first: Promise<void>): Promise<void> {
+  async #empty(first: Promise<void>): Promise<boolean> {
+    let hasDropped = false
     try {
       await first
       for await (const piece of this.#spool) {
         const wanted = this.#isDropped ? piece.subarray(0, this.#restOfMessage()) : piece
+        hasDropped = wanted.length < piece.length
         if (wanted.length === 0) break
         this.takenBytes += wanted.length
         await this.#client.send(wanted)
       }
       if (this.#last !== undefined) await this.#client.send(this.#last)
+      return hasDropped
     } finally {
       // Who still writes is told so, and that ends the statement.
       await this.#spool.close()

@@ -65,6 +65,7 @@ type End = 'flush' | 'sync' | 'hidden-sync'
 const syncMessage = clientMessage(clientTag.sync)
 const flushMessage = clientMessage(clientTag.flush)
 const none: readonly Uint8Array[] = []
+const noBytes = new Uint8Array(0)
 const noSteps: readonly Step[] = []
 
 /** A message up to this is said whole, though its reply comes in parts. */
@@ -124,6 +125,11 @@ export class Pipeline {
   /** The engine has ended the session: what was thrown is no error of a statement. */
   get isOver(): boolean {
     return this.#isOver
+  }
+
+  /** The client has not taken all that was said. */
+  get isBehind(): boolean {
+    return this.#options.outbox.isBehind
   }
 
   /** A statement was executed, or waits to be, that no Sync has ended yet. */
@@ -321,8 +327,10 @@ export class Pipeline {
     if (end === 'flush') this.#isOpen = true
     if (read.hasFailed) this.#passesOver = true
     if (read.pieces.length === 0) return read
-    if (end === 'sync') await this.#sayReady(read.pieces)
-    else if (read.hasFailed) await this.#outlet.sendLast(Buffer.concat(read.pieces))
+    if (end === 'sync') {
+      const saying = this.#sayReady(read.pieces)
+      if (saying !== undefined) await saying
+    } else if (read.hasFailed) await this.#outlet.sendLast(Buffer.concat(read.pieces))
     else await this.#sendOrRefuse(read.pieces)
     return read
   }
@@ -425,20 +433,31 @@ export class Pipeline {
   }
 
   /** What ends with ReadyForQuery: only when the client has taken all before it. */
-  async #sayReady(messages: readonly Uint8Array[]): Promise<void> {
+  #sayReady(messages: readonly Uint8Array[]): undefined | Promise<void> {
     const { outbox } = this.#options
-    const isDropped = outbox.isBehind && (await this.#wasDropped())
+    if (this.isBehind) return this.#sayReadyLate(messages)
+    const [first = noBytes] = messages
+    const sent = outbox.send(messages.length === 1 ? first : Buffer.concat(messages))
+    return sent ?? (outbox.isBehind ? this.#untilTaken() : undefined)
+  }
+
+  async #sayReadyLate(messages: readonly Uint8Array[]): Promise<void> {
+    const isDropped = await this.#wasDropped()
     // What has failed has said so.
     if (isDropped && !this.#passesOver) {
       if (this.#status === 'T') await this.#failTransaction()
       const ready = readyForQuery(this.#status)
       await this.#send([errorMessage(dropped()), ...this.#lastHeard, ready])
     } else await this.#send(messages)
-    if (outbox.isBehind) await this.#keepBusy(outbox.taken())
+    await this.#untilTaken()
+  }
+
+  async #untilTaken(): Promise<void> {
+    await this.#keepBusy(this.#options.outbox.taken())
   }
 
   /**
-   * Waits until the client has taken what it is late with. True if it wants the rest no more: then that is
+   * Waits until the client has taken what it is late with. True if it wanted the rest no more, and that is
    * gone. What has changed something is not said to have been cancelled.
    */
   async #wasDropped(): Promise<boolean> {
@@ -449,24 +468,20 @@ export class Pipeline {
     }
     if (this.#isCancelled) this.#onCancel()
     try {
-      await this.#keepBusy(outbox.taken())
-      return isDroppable && this.#isCancelled
+      return await this.#keepBusy(outbox.taken())
     } finally {
       this.#onCancel = undefined
     }
   }
 
   /** Who takes rows inside of a transaction is not idle in it. */
-  async #keepBusy(taking: Promise<void>): Promise<void> {
-    if (this.#status === 'I') {
-      await taking
-      return
-    }
+  async #keepBusy(taking: Promise<boolean>): Promise<boolean> {
     const { outbox, identity } = this.#options
+    if (this.#status === 'I') return taking
     let takenBytes = 0
     for (;;) {
-      await Promise.race([taking, wait(busyMs, undefined, { ref: false })])
-      if (!outbox.isBehind) return
+      const hasDropped = await Promise.race([taking, wait(busyMs, undefined, { ref: false })])
+      if (hasDropped !== undefined) return hasDropped
       if (outbox.takenBytes > takenBytes) await this.runAside(identity, [])
       takenBytes = outbox.takenBytes
     }
