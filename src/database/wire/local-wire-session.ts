@@ -85,6 +85,7 @@ class LocalWireSession implements WireSession {
   readonly #context: PlanContext
   readonly #session: Session
   readonly #settings: SessionSettings
+  readonly #outbox: Outbox
   readonly #pipeline: Pipeline
   readonly #composer: SessionComposer
   readonly #effects: SessionEffects
@@ -124,7 +125,8 @@ class LocalWireSession implements WireSession {
       defaults: rooms.reportedDefaults,
       userName: caller.name,
     })
-    const outbox = new Outbox(client, rooms.spools)
+    this.#outbox = new Outbox(client, rooms.spools)
+    const outbox = this.#outbox
     this.#pipeline = new Pipeline({
       identity,
       session: this.#session,
@@ -212,7 +214,7 @@ class LocalWireSession implements WireSession {
   }
 
   async #end(): Promise<void> {
-    await this.#session.close()
+    await Promise.all([this.#session.close(), this.#outbox.close()])
     if (!this.#mayHoldLocks) return
     const { queries } = this.#rooms.rooms
     await queries.query('select kalam.pg_advisory_unlock_all($1)', [String(this.#processId)])

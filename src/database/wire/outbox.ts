@@ -65,6 +65,11 @@ export class Outbox {
     return hasDropped
   }
 
+  /** Gives back what it takes: nothing is said any more. Safe twice. */
+  async close(): Promise<void> {
+    await this.#late?.close()
+  }
+
   /** Drops what the client has not taken, from the next message on, but for what `sendLast` was given. */
   drop(): void {
     this.#late?.drop()
@@ -110,6 +115,10 @@ class Late {
 
   drop(): void {
     this.#isDropped = true
+  }
+
+  close(): Promise<void> {
+    return this.#spool.close()
   }
 
   async #empty(first: Promise<void>): Promise<boolean> {
