@@ -242,6 +242,7 @@ async function buildDatabase(parts: {
       resultBytesMax: config.http.result_bytes_max,
       streamPieceRows: config.http.stream_piece_rows,
       streamPieceBytes: config.http.stream_piece_bytes,
+      streamIdleTimeoutMs: config.http.stream_idle_timeout_ms,
       idempotencyBytesMax: config.http.idempotency_bytes_max,
       copyBytesMax: config.http.copy_body_bytes_max,
     },

@@ -335,7 +335,8 @@ export const sections = {
         max: dayMs,
         unit: 'ms',
         description:
-          'Longest a reader of a streamed result may take nothing; then the stream ends.',
+          'Longest a reader of a streamed result, or of a portal on the Postgres wire, may take nothing; ' +
+          'then the stream ends, and the portal has no more rows.',
       }),
       idempotency_retention_hours: integer({
         default: 24,
@@ -565,7 +566,8 @@ export const sections = {
         min: 64 * KiB,
         max: 1 * GiB,
         unit: 'bytes',
-        description: 'Bytes that wait for a client to read them, after which its results wait too.',
+        description:
+          'Bytes that wait in memory for a client to read them; what is more waits on the disk.',
       }),
       send_timeout_ms: integer({
         default: minuteMs,

@@ -48,6 +48,8 @@ export interface DatabaseSettings {
   readonly resultBytesMax: number
   readonly streamPieceRows: number
   readonly streamPieceBytes: number
+  /** Longest that a reader may leave its rows. */
+  readonly streamIdleTimeoutMs: number
   readonly idempotencyBytesMax: number
   /** Data of one COPY … FROM. */
   readonly copyBytesMax: number

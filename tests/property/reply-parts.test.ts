@@ -1,6 +1,8 @@
 /** A reply that comes in parts is what it would be whole, however it is cut. */
 import * as fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
+import { Spools } from '#src/database/spool.js'
+import { KeptRows } from '#src/database/wire/kept-rows.js'
 import { PartedReply } from '#src/database/wire/parted-reply.js'
 import { readReply, type Step } from '#src/database/wire/read-reply.js'
 import { ReplyParts } from '#src/engine/pglite/reply-parts.js'
@@ -23,7 +25,12 @@ function cut(bytes: Buffer, sizes: Iterable<number>): Buffer[] {
 const body = fc.uint8Array({ maxLength: 60 })
 const notice = fc
   .string({ maxLength: 30 })
-  .map((text) => frame('N', `SNOTICE\0C00000\0M${text.replaceAll('\0', '')}\0\0`))
+  .map((text) =>
+    frame(
+      'N',
+      `SNOTICE\0C${text.length % 2 === 0 ? '00000' : 'KT001'}\0M${text.replaceAll('\0', '')}\0\0`,
+    ),
+  )
 const row = fc.tuple(fc.constantFrom('D', 'd'), body).map(([tag, bytes]) => frame(tag, bytes))
 const rows = fc.array(fc.oneof({ weight: 5, arbitrary: row }, notice), { maxLength: 12 })
 /** What a statement is answered, beside what is heard of it. */
@@ -93,8 +100,58 @@ test('to the engine, which holds an error and what follows it', () => {
       expect(Buffer.concat(found.out)).toEqual(Buffer.concat(before))
       expect(Buffer.concat(found.held)).toEqual(Buffer.concat(after))
       const notices = before.filter((message) => message.toString('latin1', 0, 1) === 'N')
-      expect(parts.noted).toEqual(Buffer.concat(notices))
+      const noted = notices.filter((message) => message.includes('KT001'))
+      expect(parts.noted).toEqual(Buffer.concat(noted))
     }),
     propertyRuns(300),
+  )
+})
+
+const spools = new Spools({ folder: '', diskBytesMax: 0 })
+const left: KeptRows[] = []
+afterAll(() => Promise.all(left.map((kept) => kept.close())))
+
+test('to a client that takes its rows in portions', async () => {
+  const minuteMs = 60_000
+  await fc.assert(
+    fc.asyncProperty(rows, fc.integer({ min: 1, max: 4 }), cuts, async (all, count, sizes) => {
+      const kept = new KeptRows(spools.open(), minuteMs)
+      left.push(kept)
+      const isRow = (message: Buffer) => message.toString('latin1', 0, 1) === 'D'
+      const messages = [...all, frame('C', 'SELECT 99\0')]
+      // Written as it comes from PartedReply: whole messages, long ones in pieces.
+      for (const message of messages) {
+        const pieces = isRow(message) ? cut(message, sizes) : [message]
+        const first = pieces.shift()
+        if (first === undefined || first.length < 5) {
+          await kept.send(message)
+          continue
+        }
+        let following = message.length - first.length
+        await kept.send(first, following)
+        for (const piece of pieces) await kept.send(piece, (following -= piece.length))
+      }
+      kept.end()
+      const said: Buffer[] = []
+      const say = (bytes: Uint8Array) => {
+        said.push(Buffer.from(bytes))
+        return undefined
+      }
+      const wanted: Buffer[] = []
+      let inPortion = 0
+      for (const message of all) {
+        wanted.push(message)
+        inPortion += isRow(message) ? 1 : 0
+        if (inPortion < count) continue
+        wanted.push(frame('s'))
+        inPortion = 0
+      }
+      wanted.push(frame('C', `SELECT ${inPortion}\0`))
+      let end = 'more'
+      while (end === 'more') end = await kept.say(count, say)
+      expect(end).toBe('complete')
+      expect(Buffer.concat(said)).toEqual(Buffer.concat(wanted))
+    }),
+    propertyRuns(200),
   )
 })

@@ -33,6 +33,8 @@ export interface ExtendedQueryOptions {
   readonly steps: StatementSteps
   readonly copies: CopyStatements
   readonly spools: Spools
+  /** Longest that a client may leave rows that were made for it. */
+  readonly keptMsMax: number
   readonly namePrefix: string
   /** The caller's own identity. */
   readonly identity: Identity
@@ -291,8 +293,8 @@ export class ExtendedQuery {
   }
 
   async #runAhead(portal: string, { bound, runnable, rowsMax }: Portion): Promise<void> {
-    const { pipeline, steps, spools } = this.#options
-    const kept = new KeptRows(spools.open())
+    const { pipeline, steps, spools, keptMsMax } = this.#options
+    const kept = new KeptRows(spools.open(), keptMsMax)
     try {
       await pipeline.flush()
       if (pipeline.passesOver) return

@@ -3,6 +3,7 @@
  * for the client, while the engine is others' (ADR 0021).
  */
 import { backendTag } from '../../engine/backend-messages.js'
+import { DbError } from '../../errors.js'
 import type { Spool } from '../spool.js'
 import { commandComplete, portalSuspended } from './server-messages.js'
 
@@ -16,6 +17,9 @@ type Say = (bytes: Uint8Array, following: number) => undefined | Promise<void>
 export class KeptRows {
   readonly #spool: Spool
   readonly #pieces: AsyncIterator<Uint8Array>
+  readonly #idleMsMax: number
+  #expiry: NodeJS.Timeout | undefined
+  #isExpired = false
   #last: Uint8Array | undefined
   #tag = ''
   /** What was read and not said: it begins with a message, or goes on with a long one. */
@@ -23,8 +27,10 @@ export class KeptRows {
   /** So much of a long row is still to come. */
   #bodyLeft = 0
 
-  constructor(spool: Spool) {
+  /** `idleMsMax`: longest that they are kept between two portions. */
+  constructor(spool: Spool, idleMsMax: number) {
     this.#spool = spool
+    this.#idleMsMax = idleMsMax
     this.#pieces = spool[Symbol.asyncIterator]()
   }
 
@@ -45,11 +51,20 @@ export class KeptRows {
 
   /** Gives back what it takes. Safe twice. */
   close(): Promise<void> {
+    clearTimeout(this.#expiry)
     return this.#spool.close()
   }
 
-  /** Says up to so many rows, and what follows them. */
+  /** Says up to so many rows, and what follows them. Errors: QUERY_REJECTED if they are gone. */
   async say(rowsMax: number, say: Say): Promise<PortionEnd> {
+    clearTimeout(this.#expiry)
+    if (this.#isExpired) throw expired(this.#idleMsMax)
+    const end = await this.#say(rowsMax, say)
+    this.#expiry = setTimeout(() => this.#expire(), this.#idleMsMax).unref()
+    return end
+  }
+
+  async #say(rowsMax: number, say: Say): Promise<PortionEnd> {
     let rowsSaid = 0
     while (rowsSaid < rowsMax || this.#bodyLeft > 0) {
       if (this.#piece.length === 0 && !(await this.#readOn())) return this.#complete(0, say)
@@ -64,6 +79,12 @@ export class KeptRows {
     }
     await say(portalSuspended, 0)
     return 'more'
+  }
+
+  #expire(): void {
+    this.#isExpired = true
+    // A file that cannot be closed goes with the process.
+    this.close().catch(() => undefined)
   }
 
   /** The tag counts what was said just now. */
@@ -103,6 +124,13 @@ export class KeptRows {
     }
     return { rows, bytes: at }
   }
+}
+
+function expired(idleMsMax: number): DbError {
+  const message = `the rows of the portal are gone: none was taken for ${idleMsMax} ms`
+  return new DbError('QUERY_REJECTED', message, {
+    ...{ sqlState: '34000', hint: 'http.stream_idle_timeout_ms is the bound' },
+  })
 }
 
 interface Scanned {

@@ -51,6 +51,7 @@ export interface WireRooms {
     readonly leaseWaitMs: number
     readonly resultBytesMax: number
     readonly streamPieceBytes: number
+    readonly streamIdleTimeoutMs: number
     readonly copyBytesMax: number
   }
 }
@@ -161,6 +162,7 @@ class LocalWireSession implements WireSession {
     })
     this.#extended = new ExtendedQuery({
       ...{ namePrefix, identity, steps: this.#steps, copies: this.#copies, spools: rooms.spools },
+      keptMsMax: rooms.settings.streamIdleTimeoutMs,
       ...{ pipeline: this.#pipeline, composer: this.#composer },
       plan: (text) => this.#plan(text),
       runKalam: (plan, formats) => this.#runKalam(plan, formats),

@@ -3,7 +3,7 @@
  * engine itself must know of it is noted on the way. From an error on it is held again: whoever ran
  * the unit decides what is said of that.
  */
-import { backendTag } from '../backend-messages.js'
+import { backendTag, temporaryObjectState } from '../backend-messages.js'
 
 const headerBytes = 5
 
@@ -21,6 +21,8 @@ export class ReplyParts {
   /** Bytes of the present message's body that are still to come. */
   #bodyLeft = 0
   #isNoted = false
+  /** Of the message that is perhaps to be noted. */
+  #message: Uint8Array[] = []
   readonly #noted: Uint8Array[] = []
   #isOver = false
 
@@ -28,7 +30,7 @@ export class ReplyParts {
     this.#options = options
   }
 
-  /** Notices and notifications that went out, whole. */
+  /** Notifications, and notices that tell of temporary objects, which went out, whole. */
   get noted(): Uint8Array {
     return Buffer.concat(this.#noted)
   }
@@ -76,8 +78,17 @@ export class ReplyParts {
     }
     const end = Math.min(piece.length, at + this.#bodyLeft)
     this.#bodyLeft -= end - at
-    if (this.#isNoted) this.#noted.push(piece.slice(from, end))
+    if (this.#isNoted) this.#note(piece.slice(from, end))
     return end
+  }
+
+  /** Notices may be many: one for each row. */
+  #note(piece: Uint8Array): void {
+    this.#message.push(piece)
+    if (this.#headerLength > 0 || this.#bodyLeft > 0) return
+    const message = Buffer.concat(this.#message.splice(0))
+    if (message[0] === backendTag.notification || message.includes(temporaryObjectState))
+      this.#noted.push(message)
   }
 }
 

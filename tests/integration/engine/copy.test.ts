@@ -1,7 +1,8 @@
 /** COPY below SQL doors: data streams past the reply, waits for both ends, and leaves nothing. */
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dataRows, firstError } from '#src/engine/backend-messages.js'
 import type { CopyStream, Unit } from '#src/engine/engine.js'
+import { DbError } from '#src/errors.js'
 import { MessageWriter } from '#src/engine/frontend-messages.js'
 import { openTestEngine, rowsOf, unit, type TestEngine } from '../../support/engine.js'
 
@@ -181,4 +182,50 @@ test('several in one transaction of a session', async () => {
   await session.run(unit('ROLLBACK'))
   await session.close()
   expect(await count()).toBe('0')
+})
+
+describe('an answer in parts', () => {
+  const many = (takePart: Unit['takePart']): Unit => ({
+    ...unit(''),
+    bytes: new MessageWriter()
+      .parse(
+        '',
+        `INSERT INTO copied SELECT n, repeat('x', 1000) FROM generate_series(1, 5000) n RETURNING *`,
+      )
+      .bind('', [])
+      .execute()
+      .sync()
+      .finish(),
+    replyBytesMax: 10_000,
+    takePart,
+  })
+
+  test('is the whole answer, and its end the reply', async () => {
+    await opened.engine.run(unit('TRUNCATE copied'))
+    const parts: Uint8Array[] = []
+    const takePart = (part: Uint8Array): Promise<void> => {
+      parts.push(part)
+      return Promise.resolve()
+    }
+    const reply = await opened.engine.run(many(takePart))
+    expect(dataRows(Buffer.concat([...parts, reply]))).toHaveLength(5000)
+    expect(Buffer.from(reply).toString('latin1', 0, 1)).toBe('Z')
+    expect(await count()).toBe('5000')
+  })
+
+  test.each(['is not taken', 'is cancelled meanwhile'])('that %s is of nothing', async (how) => {
+    await opened.engine.run(unit('TRUNCATE copied'))
+    const { generation } = opened.engine
+    const running: Unit = many(() => {
+      if (how === 'is not taken') return Promise.reject(new DbError('DISK_FULL', 'no room'))
+      opened.engine.cancel(running)
+      // Answered when the engine has given up waiting for this one to be taken.
+      return opened.engine.run(unit('SELECT 1')).then(() => undefined)
+    })
+    await expect(opened.engine.run(running)).rejects.toMatchObject({
+      code: how === 'is not taken' ? 'DISK_FULL' : 'CANCELLED',
+    })
+    expect(await count()).toBe('0')
+    expect(opened.engine.generation).toBe(generation)
+  })
 })

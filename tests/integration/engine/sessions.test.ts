@@ -137,6 +137,17 @@ describe('a lease', () => {
     expect(await rows('SELECT 1')).toEqual([['1']])
   })
 
+  test('may take the time of a statement for the unit that ends it', async () => {
+    const session = opened.engine.openSession({ leaseMs: 100 })
+    await session.run(unit('BEGIN'))
+    const spin = `DO $$ BEGIN WHILE clock_timestamp() < now() + interval '200ms' LOOP END LOOP; END $$`
+    await session.run({ ...unit(`${spin}; COMMIT`), endsLease: true })
+    await session.run(unit('BEGIN'))
+    const ending = { ...unit(`${spin}; COMMIT`, { timeoutMs: 50 }), endsLease: true }
+    await expect(session.run(ending)).rejects.toMatchObject({ code: 'STATEMENT_TIMEOUT' })
+    await session.close()
+  })
+
   test('is waited for no longer than the caller will', async () => {
     const session = opened.engine.openSession()
     await session.hold(1_000)
