@@ -45,7 +45,7 @@ export class CopyStatements {
     if (pipeline.passesOver) return
     const staged = this.#stagedOf(runnable)
     if (runnable.refusal !== undefined) {
-      this.#options.steps.runWhole(runnable)
+      this.#options.steps.runWhole(runnable, false)
       return
     }
     if (!isFirst) {

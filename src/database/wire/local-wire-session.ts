@@ -276,7 +276,7 @@ class LocalWireSession implements WireSession {
       const plans = this.#plan(readQuery(message))
       if (plans.length === 0) await this.#pipeline.say(emptyQuery)
       for (const plan of plans) {
-        await this.#runPlan(plan)
+        await this.#runPlan(plan, plan === plans.at(-1))
         if (this.#pipeline.passesOver) break
       }
     } catch (error) {
@@ -285,7 +285,7 @@ class LocalWireSession implements WireSession {
     await this.#pipeline.sync()
   }
 
-  async #runPlan(plan: Plan): Promise<void> {
+  async #runPlan(plan: Plan, isLast: boolean): Promise<void> {
     if (isKalam(plan)) {
       await this.#runKalam(plan, undefined)
       return
@@ -295,7 +295,7 @@ class LocalWireSession implements WireSession {
     const composing = this.#composer.compose(plan)
     const runnable = composing instanceof Promise ? await composing : composing
     if (runnable.plan.copy?.direction === 'from') await this.#copies.run(runnable)
-    else this.#steps.runWhole(runnable)
+    else this.#steps.runWhole(runnable, isLast)
   }
 
   /** What is live is known to the server alone: it writes the list before a statement reads it. */

@@ -37,6 +37,8 @@ export interface Step {
   readonly isOnTheWay?: boolean
   /** It is an Execute. */
   readonly executes?: boolean
+  /** It is the last Execute of a Query: PostgreSQL commits before it says that it has run. */
+  readonly endsQuery?: boolean
   /** It is an Execute that changes nothing, as far as its text says. */
   readonly reads?: boolean
 }
@@ -77,6 +79,8 @@ export function readReply(
     keptFrom = end
   }
   let next = 0
+  let commandAt = -1
+  let commandEnd = -1
   let status: TransactionStatus | undefined
   let hasFailed = false
   let at = 0
@@ -106,6 +110,7 @@ export function readReply(
       case serverTag.commandComplete: {
         const command = ascii(reply, at + headerBytes, end - 1)
         const said = step?.tagFor?.(command)
+        if (step?.endsQuery === true) [commandAt, commandEnd] = [at, end]
         if (hides(step, tag)) replace(at, end)
         else if (said !== undefined && said !== command) replace(at, end, commandComplete(said))
         next += 1
@@ -115,6 +120,9 @@ export function readReply(
       case serverTag.error: {
         const message = reply.subarray(at, end)
         const { refusal, inClientsWords } = step ?? {}
+        // All steps have run, but not their commit.
+        if (step === undefined && commandAt >= keptFrom) replace(commandAt, commandEnd)
+        else if (step === undefined && commandAt >= 0 && keptFrom === commandEnd) pieces.pop()
         if (refusal !== undefined) replace(at, end, errorMessage(refusal))
         else replace(at, end, inClientsWords?.(message) ?? message)
         hasFailed = true

@@ -33,8 +33,8 @@ export class StatementSteps {
     this.#rooms = rooms
   }
 
-  /** Runs a statement from its text to its end, as a Query does. */
-  runWhole(runnable: Runnable): void {
+  /** Runs a statement from its text to its end, as a Query does, of which it may be the last. */
+  runWhole(runnable: Runnable, endsQuery: boolean): void {
     const { pipeline } = this.#rooms
     const { identity } = runnable
     this.#prepareEffect(runnable)
@@ -46,7 +46,7 @@ export class StatementSteps {
     const { refusal } = runnable
     if (refusal === undefined) {
       pipeline.add(identity, describeUnnamed, { hides: 'no-data', inClientsWords: words })
-      pipeline.add(identity, executeUnnamed, this.execution(runnable))
+      pipeline.add(identity, executeUnnamed, { ...this.execution(runnable), endsQuery })
     } else {
       pipeline.add(identity, executeUnnamed, hidden)
       pipeline.refuse(refusal)

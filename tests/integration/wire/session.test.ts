@@ -250,6 +250,26 @@ describe('the extended protocol', () => {
   })
 })
 
+test('a Query whose commit fails says that alone, and a pipeline what came before it', async () => {
+  await using wire = await openWire(server)
+  await wire.query(`CREATE TABLE later2 (n int PRIMARY KEY);
+    CREATE TABLE later (n int REFERENCES later2 DEFERRABLE INITIALLY DEFERRED)`)
+  const shortOf = async (said: Promise<readonly Said[]>) =>
+    inShort(await said).map((each) => each.slice(0, 11))
+  const insert = 'INSERT INTO later VALUES (7)'
+  expect(await shortOf(wire.query(insert))).toEqual(['error 23503', 'ready I'])
+  expect(await shortOf(wire.query(`${insert}; ${insert}`))).toEqual([
+    ...['INSERT 0 1', 'error 23503', 'ready I'],
+  ])
+  expect(await shortOf(wire.query(`${insert}; ${insert}; SELECT 1 / 0; SELECT 1`))).toEqual([
+    ...['INSERT 0 1', 'INSERT 0 1', 'error 22012', 'ready I'],
+  ])
+  expect((await shortOf(wire.run(...statement(insert)))).slice(-3)).toEqual([
+    ...['INSERT 0 1', 'error 23503', 'ready I'],
+  ])
+  await wire.query('DROP TABLE later; DROP TABLE later2')
+})
+
 describe('names', () => {
   test('of prepared statements and cursors are a session’s own', async () => {
     await using one = await openWire(server)
