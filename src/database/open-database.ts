@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Observable } from 'rxjs'
 import type { Callers } from '../access/callers.js'
-import { sessionNeeds, type RequestPlan } from './request-plan.js'
+import { isRedoable, sessionNeeds, type RequestPlan } from './request-plan.js'
 import { quoteIdentifier } from '../dialect/compose-text.js'
 import type { Dialect } from '../dialect/open-dialect.js'
 import { transactionStatus } from '../engine/backend-messages.js'
@@ -38,6 +38,8 @@ import type { Spools } from './spool.js'
 import { StatementRunner, type ReadyStatement, type RunnerRooms } from './statement-runner.js'
 import type { StatementLog } from './statement-log.js'
 import type { WireSession, WireSessionOptions } from './wire-session.js'
+import { AdvisoryLocks } from './advisory-locks.js'
+import { waitForLocks } from './wait-for-locks.js'
 import { openWireSession } from './wire/local-wire-session.js'
 import { NotificationHub } from './wire/notification-hub.js'
 import { readReportedDefaults } from './wire/reported-settings.js'
@@ -71,13 +73,16 @@ export function createDatabase(options: DatabaseOptions): Database {
 class LocalDatabase implements Database {
   readonly #options: DatabaseOptions
   readonly #hub: NotificationHub
+  readonly #locks: AdvisoryLocks
   #reportedDefaults: Promise<ReadonlyMap<string, string>> | undefined
   #isClosed = false
 
   constructor(options: DatabaseOptions) {
     const { rooms, log } = options
     this.#options = options
-    this.#hub = new NotificationHub(rooms.engine, rooms.queries, (cause) => log.failed(cause))
+    const onBug = (cause: unknown): void => log.failed(cause)
+    this.#hub = new NotificationHub(rooms.engine, rooms.queries, onBug)
+    this.#locks = new AdvisoryLocks(rooms.engine, rooms.queries, onBug)
   }
 
   get health(): Health {
@@ -105,6 +110,18 @@ class LocalDatabase implements Database {
   async run(caller: Caller, request: SqlRequest, signal: CancelSignal): Promise<SqlOutcome> {
     const preparing = prepareRequest(this.#options, caller, request)
     const plan = preparing instanceof Promise ? await preparing : preparing
+    const isUndone = request.transaction || request.idempotencyKey !== undefined
+    return this.#waitingForLocks(plan, isUndone, signal, () =>
+      this.#runPlan(plan, caller, request, signal),
+    )
+  }
+
+  async #runPlan(
+    plan: RequestPlan,
+    caller: Caller,
+    request: SqlRequest,
+    signal: CancelSignal,
+  ): Promise<SqlOutcome> {
     const runner = this.#runner(request, signal)
     try {
       if (request.idempotencyKey !== undefined && !caller.readOnly)
@@ -129,6 +146,18 @@ class LocalDatabase implements Database {
 
   async runBatch(caller: Caller, batch: BatchRequest, signal: CancelSignal): Promise<SqlOutcome> {
     const plan = await prepareBatch(this.#options, caller, batch)
+    const isUndone = batch.transaction !== undefined
+    return this.#waitingForLocks(plan, isUndone, signal, () =>
+      this.#runBatchPlan(plan, caller, batch, signal),
+    )
+  }
+
+  async #runBatchPlan(
+    plan: RequestPlan,
+    caller: Caller,
+    batch: BatchRequest,
+    signal: CancelSignal,
+  ): Promise<SqlOutcome> {
     const runner = this.#runner({}, signal)
     try {
       const needs = sessionNeeds(plan, { transaction: batch.transaction !== undefined })
@@ -189,7 +218,8 @@ class LocalDatabase implements Database {
 
   openWireSession(caller: Caller, options: WireSessionOptions): Promise<WireSession> {
     const reportedDefaults = () => this.#defaultsReported()
-    return openWireSession({ ...this.#options, hub: this.#hub, reportedDefaults }, caller, options)
+    const rooms = { ...this.#options, hub: this.#hub, locks: this.#locks, reportedDefaults }
+    return openWireSession(rooms, caller, options)
   }
 
   #defaultsReported(): Promise<ReadonlyMap<string, string>> {
@@ -256,6 +286,18 @@ class LocalDatabase implements Database {
       // The answer need not wait for the clean-up; the engine is the session's until it is done.
       session.close().catch((cause: unknown) => this.#options.log.failed(cause))
     }
+  }
+
+  /** `isUndone`: all that an attempt has done is, when it fails. */
+  #waitingForLocks<T>(
+    plan: RequestPlan,
+    isUndone: boolean,
+    signal: CancelSignal,
+    attempt: () => Promise<T>,
+  ): Promise<T> {
+    const { statementTimeoutMs: timeoutMs } = this.#options.settings
+    const mayWait = isUndone || isRedoable(plan)
+    return waitForLocks(attempt, { locks: this.#locks, mayWait, signal, timeoutMs })
   }
 
   /** Waits for the engine for as long as the caller does. */

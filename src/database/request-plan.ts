@@ -39,3 +39,9 @@ export function sessionNeeds(
   )
   return { transaction: request.transaction, leavesState }
 }
+
+/** A single statement, all of which is undone when it fails. */
+export function isRedoable({ statements }: RequestPlan): boolean {
+  const [statement] = statements
+  return statements.length === 1 && statement?.kind === 'sql' && statement.plan.redoable
+}

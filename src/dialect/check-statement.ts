@@ -27,6 +27,7 @@ export type Traits = Pick<
   | 'parameterCount'
   | 'relations'
   | 'touchesRows'
+  | 'redoable'
   | 'checksAllRows'
   | 'setsRowSecurity'
   | 'isSetting'
@@ -116,6 +117,7 @@ function traitsOf(statement: Statement, survey: Survey): Traits {
     parameterCount: rule.parameters === true ? survey.parameterCount : 0,
     relations: Object.freeze([...survey.relations]),
     touchesRows: !makesTable && rowStatements.has(statement.kind),
+    redoable: isRedoable(statement),
     checksAllRows: checksForeignKey(statement),
     setsRowSecurity: fieldsOf(statement.node, 'VariableSetStmt')?.name === 'row_security',
     isSetting: statement.kind === 'VariableSetStmt',
@@ -147,6 +149,17 @@ const rowStatements: ReadonlySet<string> = new Set([
   ...['ExplainStmt', 'DeclareCursorStmt', 'FetchStmt', 'ClosePortalStmt', 'CopyStmt'],
   ...['TransactionStmt', 'PrepareStmt', 'ExecuteStmt'],
 ])
+
+/** CALL and DO may have committed something; a cursor is where it was moved to. */
+const redoableStatements: ReadonlySet<string> = new Set([
+  ...['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'],
+  ...['ExplainStmt', 'ExecuteStmt', 'VariableSetStmt', 'VariableShowStmt'],
+])
+
+function isRedoable(statement: Statement): boolean {
+  if (statement.kind !== 'TransactionStmt') return redoableStatements.has(statement.kind)
+  return transactionOf(statement) === 'begin'
+}
 
 const transactionKinds = new Map<string, SqlPlan['transaction']>([
   ['TRANS_STMT_BEGIN', 'begin'],

@@ -72,6 +72,8 @@ export interface SqlPlan {
   readonly words: TableWords
   /** It reads or changes rows, or begins or ends what does, and makes nothing that lasts. */
   readonly touchesRows: boolean
+  /** All that it does is undone with its transaction: one that failed may run again. */
+  readonly redoable: boolean
   /** It asks whether the rows there are fulfil a foreign key: those of all users must. */
   readonly checksAllRows: boolean
   /** It may switch `row_security`. */

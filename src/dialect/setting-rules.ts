@@ -86,6 +86,7 @@ const neverSettings = new Map<string, SettingRule>([
   ['role', rolesRule],
   ['session_authorization', rolesRule],
   ['bonjour_name', rolesRule],
+  ['event_source', { reason: 'the server names sessions by it' }],
   ['session_replication_role', { reason: 'it would switch triggers and foreign keys off' }],
   ['standard_conforming_strings', lexerRule(isOn)],
   ['escape_string_warning', lexerRule(isOn)],

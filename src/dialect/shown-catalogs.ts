@@ -4,11 +4,11 @@
  *
  *   pg_namespace        without the schemas in which the system keeps its things
  *   pg_database         with the one database under its name, which current_database() says too
+ *   pg_locks            with the sessions that have and that want advisory locks
  *   pg_event_trigger,   without the system's own
  *   pg_default_acl
  *   pg_class            to pg_dump, without the rights of the system's roles
  *   pg_backend_pid(),   of the session, where one backend serves all
- *   pg_advisory_…()
  *
  * Only reading is edited, by splices; what is stored (views, functions) stays as it was written.
  */
@@ -30,7 +30,7 @@ export function mayAskCatalogs(text: string): boolean {
 }
 
 const asking =
-  /kalamdb|tableoid|regclass|pg_namespace|pg_database|pg_event_trigger|pg_default_acl|current_(?:database|catalog)|pg_backend_pid|pg_tablespace_location|pg_(?:try_)?advisory_/i
+  /kalamdb|tableoid|regclass|pg_namespace|pg_database|pg_locks|pg_event_trigger|pg_default_acl|current_(?:database|catalog)|pg_backend_pid|pg_tablespace_location/i
 
 /** Splices for a statement whose text was composed with these `splices`. */
 export function showCatalogs({ kind, node }: Statement, composed: ComposedText): readonly Splice[] {
@@ -82,6 +82,18 @@ const shownAs: Readonly<Record<string, Shown>> = {
     ],
     instead: {
       datname: `case when oid = 5 then '${databaseName}' else datname end::pg_catalog.name`,
+    },
+  },
+  pg_locks: {
+    columns: [
+      ...['locktype', 'database', 'relation', 'page', 'tuple', 'virtualxid', 'transactionid'],
+      ...['classid', 'objid', 'objsubid', 'virtualtransaction', 'pid', 'mode', 'granted'],
+      ...['fastpath', 'waitstart'],
+    ],
+    // Advisory ones as 0010-waiting-locks has them.
+    instead: {
+      pid: `case locktype when 'advisory' then classid::int8::int4 else kalam.session() end`,
+      granted: `granted and (locktype <> 'advisory' or objsubid = 2)`,
     },
   },
   pg_event_trigger: {
@@ -178,7 +190,7 @@ function namesColumn(root: Node, column: string): boolean {
 /** Functions of `kalam` under the name of PostgreSQL's; `ofSession` get its number before all else. */
 const ownFunctions = {
   named: /^(current_database|pg_tablespace_location)$/,
-  ofSession: /^pg_(backend_pid|(try_)?advisory_)/,
+  ofSession: /^pg_backend_pid$/,
 }
 
 function showCall({ funcname, args, location }: FuncCall, draft: Draft): Splice[] {

@@ -137,11 +137,14 @@ export function errorResponse(bytes: Uint8Array, start: number, end: number): Db
   })
 }
 
-/** SQLSTATE of the notice by which the system schema tells of a temporary object being made. */
+/** SQLSTATE of the notice by which the system schema tells of what outlives its transaction. */
 export const temporaryObjectState = 'KT001'
 
 /** SQLSTATE of the notice by which the system schema tells of DDL. */
 export const changedSchemaState = 'KT002'
+
+/** SQLSTATE of the notice by which the system schema tells of an advisory lock taken or given back. */
+export const advisoryLockState = 'KT003'
 
 /** The first ErrorResponse among whole messages. */
 export function firstError(bytes: Uint8Array): DbError | undefined {

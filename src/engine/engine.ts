@@ -121,7 +121,7 @@ export interface SessionOptions {
   readonly settings?: ReadonlyMap<string, string>
   /** Cursors and prepared statements whose names start so are dropped with the session. */
   readonly namePrefix?: string
-  /** Who its notifications are said to be from. */
+  /** Who its notifications are said to be from, and its advisory locks are; not 0. */
   readonly processId?: number
   /**
    * Called when the session's transaction was ended for being too long or idle (TRANSACTION_TIMEOUT,

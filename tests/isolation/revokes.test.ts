@@ -30,10 +30,6 @@ const denied = { sqlState: '42501' }
 const forAdmins = [
   `select set_config('app.x', '1', false)`,
   'select setseed(0.5)',
-  'select pg_advisory_lock(1)',
-  'select pg_advisory_xact_lock_shared(1, 2)',
-  'select pg_try_advisory_lock(1)',
-  'select pg_advisory_unlock_all()',
   'select lo_create(0)',
   'select lo_creat(-1)',
   `select lo_from_bytea(0, 'x')`,
@@ -54,6 +50,12 @@ const forAdmins = [
 
 /** For nobody, admins included: files, other people's work, the roles themselves. */
 const forNobody = [
+  'select kalam.pg_advisory_lock(1)',
+  'select kalam.pg_advisory_xact_lock_shared(1, 2)',
+  'select kalam.pg_advisory_unlock_all()',
+  'select kalam.give_advisory_locks_back(1)',
+  `select kalam.want_advisory_lock(1, 1, 'shared', '{}', '{}')`,
+  `select kalam.stop_wanting_advisory_lock(1, 1, 'shared')`,
   'select pg_sleep(0)',
   `select pg_sleep_for('0 s')`,
   'select pg_sleep_until(now())',
@@ -170,6 +172,17 @@ describe('A3: kalam.uid()', () => {
     for (const [role, { userId }] of identities) {
       await expect(as(role, sql)).rejects.toMatchObject({ code: expect.any(String) as string })
       expect((await as(role, 'select kalam.uid()')).rows).toEqual([[userId]])
+    }
+  })
+
+  test.each([
+    `set event_source = '1'`,
+    `select set_config('event_source', '1', false)`,
+    `create function pg_temp.h() returns text set event_source = '1' language sql return ''`,
+  ])('whose turn it is is not to be forged by: %s', async (sql) => {
+    for (const role of identities.keys()) {
+      await expect(as(role, sql)).rejects.toMatchObject({ code: expect.any(String) as string })
+      expect((await as(role, 'select kalam.session()')).rows).toEqual([['0']])
     }
   })
 

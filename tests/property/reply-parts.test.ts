@@ -47,7 +47,7 @@ const answers = fc.array(
 test('to the client', async () => {
   const options = {
     ...{ hidesReady: false, wholeBytesMax: 50 },
-    ...{ schemaChanged: () => undefined, beforeReady: () => [] },
+    ...{ schemaChanged: () => undefined, lockHeard: () => undefined, beforeReady: () => [] },
   }
   await fc.assert(
     fc.asyncProperty(answers, cuts, async (statements, sizes) => {

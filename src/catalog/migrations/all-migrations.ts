@@ -8,10 +8,11 @@ import { stricterTables } from './0006-stricter-tables.js'
 import { introspection } from './0007-introspection.js'
 import { advisoryLocks } from './0008-advisory-locks.js'
 import { hiddenChannels } from './0009-hidden-channels.js'
+import { waitingLocks } from './0010-waiting-locks.js'
 
 /** Every step of the system schema, oldest first. New ones are added at the end. */
 export const allMigrations: readonly Migration[] = [
   ...[base, tables, live, meanings],
   ...[wire, stricterTables, introspection, advisoryLocks],
-  hiddenChannels,
+  ...[hiddenChannels, waitingLocks],
 ]

@@ -30,6 +30,8 @@ export function inClientsWords(
     const own = text.replaceAll(namePrefix, '')
     fields.set(field, rename === undefined ? own : rename(own))
   }
+  // By which the session knows what it waits for.
+  if (fields.get('s') === 'kalam') for (const name of ['s', 'n']) fields.delete(name)
   const position = fields.get('P')
   if (isOurs === true) fields.delete('P')
   else if (position !== undefined && composed !== undefined)

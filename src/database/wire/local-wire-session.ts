@@ -15,6 +15,7 @@ import type { Session } from '../../engine/engine.js'
 import { firstError } from '../../engine/backend-messages.js'
 import { syncMessage } from '../../engine/frontend-messages.js'
 import { DbError } from '../../errors.js'
+import type { AdvisoryLocks } from '../advisory-locks.js'
 import type { Caller } from '../database.js'
 import { listsLiveQueries, writeLiveQueries } from '../live-query-list.js'
 import type { Spools } from '../spool.js'
@@ -35,6 +36,7 @@ import { ReportedSettings } from './reported-settings.js'
 import { SessionComposer } from './session-composer.js'
 import { refuseStartup, SessionSettings } from './session-settings.js'
 import { SessionEffects } from './session-effects.js'
+import { SessionLocks } from './session-locks.js'
 import { StatementSteps } from './statement-steps.js'
 import { TransactionDeadlines } from './transaction-deadlines.js'
 
@@ -44,6 +46,7 @@ export interface WireRooms {
   readonly callers: Callers
   readonly log: StatementLog
   readonly hub: NotificationHub
+  readonly locks: AdvisoryLocks
   readonly spools: Spools
   readonly reportedDefaults: () => Promise<ReadonlyMap<string, string>>
   readonly settings: {
@@ -95,9 +98,8 @@ class LocalWireSession implements WireSession {
   readonly #copies: CopyStatements
   readonly #extended: ExtendedQuery
   readonly #reported: ReportedSettings
+  readonly #locks: SessionLocks
   #closing: Promise<void> | undefined
-  /** Advisory ones; they outlive transactions, and one backend has those of all sessions. */
-  #mayHoldLocks = false
   readonly #processId: number
 
   constructor(
@@ -128,8 +130,13 @@ class LocalWireSession implements WireSession {
     })
     this.#outbox = new Outbox(client, rooms.spools)
     const outbox = this.#outbox
+    this.#locks = new SessionLocks({
+      ...{ locks: rooms.locks, processId },
+      lockTimeoutMs: () => this.#settings.lockTimeoutMs,
+      statementTimeoutMs: () => this.#settings.statementTimeoutMs,
+    })
     this.#pipeline = new Pipeline({
-      identity,
+      ...{ identity, locks: this.#locks },
       session: this.#session,
       outbox,
       limits: () => this.#limits(),
@@ -142,7 +149,7 @@ class LocalWireSession implements WireSession {
       ],
     })
     this.#effects = new SessionEffects({
-      ...{ namePrefix, processId, identity, client },
+      ...{ namePrefix, identity, client },
       ...{ hub: rooms.hub, pipeline: this.#pipeline },
       forgetStatements: (name) => this.#extended.forget(name),
     })
@@ -217,9 +224,11 @@ class LocalWireSession implements WireSession {
 
   async #end(): Promise<void> {
     await Promise.all([this.#session.close(), this.#outbox.close()])
-    if (!this.#mayHoldLocks) return
-    const { queries } = this.#rooms.rooms
-    await queries.query('select kalam.pg_advisory_unlock_all($1)', [String(this.#processId)])
+    if (this.#locks.holdsAny) {
+      const { queries } = this.#rooms.rooms
+      await queries.query('select kalam.give_advisory_locks_back($1)', [String(this.#processId)])
+    }
+    this.#locks.ended()
   }
 
   /**
@@ -338,12 +347,12 @@ class LocalWireSession implements WireSession {
   }
 
   #plan(text: string): readonly Plan[] {
-    this.#mayHoldLocks ||= /advisory/i.test(text)
     return this.#rooms.dialect.planStatements(text, this.#context)
   }
 
   #ready(status: TransactionStatus, hasFailed: boolean): void {
     const isIdle = status === 'I'
+    if (isIdle) this.#locks.ready()
     if (isIdle) this.#effects.ended(!hasFailed)
     this.#composer.ready(isIdle)
     this.#extended.ready(isIdle)

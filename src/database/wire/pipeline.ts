@@ -5,16 +5,22 @@
  *   add, add, add ──► parts, by identity ──► unit … Flush, unit … Sync ──► engine
  *                                   client ◄── replies, read along the steps
  *
- * After an error all is passed over until Sync, as PostgreSQL does.
+ * After an error all is passed over until Sync, as PostgreSQL does. A unit that fails for an advisory
+ * lock runs again when that is free, if its transaction has done nothing before it.
  */
 import { setTimeout as wait } from 'node:timers/promises'
+import { transactionStatus } from '../../engine/backend-messages.js'
 import type { CopyStream, Identity, Reply, Session } from '../../engine/engine.js'
 import { DbError } from '../../errors.js'
+import type { AdvisoryLock, LockTurn } from '../advisory-locks.js'
+import { asideMessages } from './aside.js'
 import { clientMessage, clientTag } from './client-messages.js'
 import type { Outbox } from './outbox.js'
 import { PartedReply } from './parted-reply.js'
 import { failEach, readReply, type ReplyRead, type Step } from './read-reply.js'
 import { errorMessage, readyForQuery, type TransactionStatus } from './server-messages.js'
+import { hasTaken, missedLockIn, type SessionLocks } from './session-locks.js'
+import { TransactionOpening, unprepare, type OpeningUnit } from './transaction-opening.js'
 
 export interface PipelineLimits {
   readonly searchPath: string
@@ -27,6 +33,7 @@ export interface PipelineLimits {
 export interface PipelineOptions {
   readonly session: Session
   readonly outbox: Outbox
+  readonly locks: SessionLocks
   /** Largest answer to what is asked beside. */
   readonly asideBytesMax: number
   /** Who Sync and what we refuse run as. */
@@ -62,6 +69,8 @@ interface Part {
 /** Of a unit: the client hears nothing of a hidden Sync. */
 type End = 'flush' | 'sync' | 'hidden-sync'
 
+const begin = statementMessages('BEGIN')
+const rollBack = statementMessages('ROLLBACK')
 const syncMessage = clientMessage(clientTag.sync)
 const flushMessage = clientMessage(clientTag.flush)
 const none: readonly Uint8Array[] = []
@@ -73,6 +82,11 @@ const wholeBytesMax = 1024 * 1024
 
 /** How often a transaction is kept from being idle while its client takes rows. */
 const busyMs = 250
+
+function statementMessages(text: string): readonly Uint8Array[] {
+  const { prepare, execute } = asideMessages(text)
+  return [...prepare, execute]
+}
 
 export class Pipeline {
   readonly #options: PipelineOptions
@@ -102,6 +116,7 @@ export class Pipeline {
   #lastHeard: readonly Uint8Array[] = none
   readonly #takePart = (part: Uint8Array): Promise<void> => this.#readPart(part)
   #tookMs = 0
+  readonly #opening = new TransactionOpening()
 
   constructor(options: PipelineOptions) {
     this.#options = options
@@ -322,9 +337,13 @@ export class Pipeline {
     const read = readReply(reply, this.#stepsLeft(part), {
       hidesReady: end === 'hidden-sync',
       schemaChanged: this.#options.onSchemaChange,
+      lockHeard: (text) => this.#options.locks.heard(text),
       beforeReady: (status, hasFailed) => this.#becomeReady(status, hasFailed),
     })
     if (end === 'flush') this.#isOpen = true
+    if (this.isEngaged)
+      this.#opening.ran({ ...part, end: end === 'flush' ? flushMessage : syncMessage })
+    else this.#opening.ended()
     if (read.hasFailed) this.#passesOver = true
     if (read.pieces.length === 0) return read
     if (end === 'sync') {
@@ -361,6 +380,7 @@ export class Pipeline {
     this.#parted ??= new PartedReply(this.#running, {
       hidesReady: false,
       schemaChanged: this.#options.onSchemaChange,
+      lockHeard: (text) => this.#options.locks.heard(text),
       beforeReady: () => none,
       wholeBytesMax,
       say: (bytes, following) => this.#outlet.send(bytes, following),
@@ -399,13 +419,17 @@ export class Pipeline {
               endsLease: this.#kept !== undefined,
             }
           : { ...limits(), bytes, identity, copy, replyBytesMax: asideBytesMax }
-      const reply = await session.run(unit)
+      const first = await session.run(unit)
+      const missed = copy === undefined && this.#isUnsaid() ? missedLockIn(first) : undefined
+      const reply =
+        missed === undefined ? first : await this.#onceLocked(missed, { failed: first, part, end })
       this.#running = noSteps
       settle()
       return reply
     } catch (error) {
       this.#running = noSteps
       if (!(error instanceof DbError)) throw error
+      if (!nothingRan.has(error.code)) this.#options.locks.lost()
       if (endsConnection.has(error.code)) {
         this.#isOver = true
         throw inPostgresWords(error)
@@ -419,6 +443,92 @@ export class Pipeline {
       await this.#outlet.sendLast(errorMessage(inPostgresWords(error)))
       return undefined
     }
+  }
+
+  /** What comes of a unit that failed for an advisory lock, when it has waited for that. */
+  async #onceLocked(
+    first: AdvisoryLock,
+    {
+      failed,
+      part,
+      end,
+    }: { readonly failed: Reply; readonly part: Part; readonly end: Uint8Array },
+  ): Promise<Reply> {
+    let reply = failed
+    let had: AdvisoryLock | undefined
+    for (let missed: AdvisoryLock | undefined = first; missed !== undefined;) {
+      // Who had its turn, and yet may not have the lock, is told so.
+      if (missed.slot === had?.slot || !this.#mayWait(part)) break
+      had = missed
+      const turn = await this.#waitFor(had, reply, end)
+      let isTaken = false
+      try {
+        await this.#openAgain(part.messages)
+        const bytes = Buffer.concat([...part.messages, end])
+        const { session, limits } = this.#options
+        const { identity } = part
+        reply = await session.run({ ...limits(), bytes, identity, takePart: this.#takePart })
+        isTaken = hasTaken(reply, had)
+      } finally {
+        turn.end(isTaken)
+      }
+      missed = missedLockIn(reply)
+    }
+    return reply
+  }
+
+  /** Nothing of the answer to what runs was passed on in parts, or is kept. */
+  #isUnsaid(): boolean {
+    return this.#parted === undefined && this.#kept === undefined
+  }
+
+  /** Whether nothing is lost, and nothing done twice, when all up to now runs again. */
+  #mayWait({ steps }: Part): boolean {
+    const executes = steps.filter((step) => step.executes === true)
+    return !this.#opening.isOver && executes.every(({ redoable }) => redoable === true)
+  }
+
+  /** Gives the engine up to wait. Where that fails, a transaction is left as a failed one. */
+  async #waitFor(lock: AdvisoryLock, failed: Reply, end: Uint8Array): Promise<LockTurn> {
+    const { identity, locks } = this.#options
+    const ended = end === flushMessage ? await this.#runBytes(identity, syncMessage) : failed
+    const isInBlock = transactionStatus(ended) !== 'I'
+    if (isInBlock) await this.#runBytes(identity, Buffer.concat([...rollBack, syncMessage]))
+    this.#onCancel = () => locks.cancel()
+    try {
+      if (this.#isCancelled) throw cancelled()
+      return await locks.wait(lock, failed)
+    } catch (error) {
+      if (isInBlock) await this.#begin([{ identity, messages: [...begin, failingMessage], end }])
+      throw error
+    } finally {
+      this.#onCancel = undefined
+    }
+  }
+
+  /** Brings the transaction to where it was, after statements of `messages` were dropped. */
+  async #openAgain(messages: readonly Uint8Array[]): Promise<void> {
+    const { identity } = this.#options
+    const drops = unprepare(messages)
+    if (drops.length > 0) await this.#runBytes(identity, Buffer.concat([...drops, syncMessage]))
+    await this.#begin(this.#opening.again())
+  }
+
+  async #begin(units: readonly Omit<OpeningUnit, 'steps'>[]): Promise<void> {
+    try {
+      for (const { identity, messages, end } of units)
+        await this.#runBytes(identity, Buffer.concat([...messages, end]), Infinity)
+    } catch (cause) {
+      // The client believes in it: what it sends next must not run outside of it.
+      const message = 'the transaction could not be begun again after a wait for an advisory lock'
+      throw new DbError('UNAVAILABLE', message, { sqlState: '57P01' }, { cause })
+    }
+  }
+
+  #runBytes(identity: Identity, bytes: Uint8Array, waitMs?: number): Promise<Reply> {
+    const { session, limits } = this.#options
+    const all = limits()
+    return session.run({ ...all, waitMs: waitMs ?? all.waitMs, bytes, identity })
   }
 
   async #sendUnsaid(): Promise<void> {

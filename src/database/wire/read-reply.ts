@@ -7,6 +7,7 @@
  *   what is said:                     2       T          D D D C     Z
  */
 import {
+  advisoryLockState,
   changedSchemaState,
   errorResponse,
   temporaryObjectState,
@@ -41,6 +42,10 @@ export interface Step {
   readonly endsQuery?: boolean
   /** It is an Execute that changes nothing, as far as its text says. */
   readonly reads?: boolean
+  /** It begins a transaction, or sets what holds in it, and does no more. */
+  readonly opens?: boolean
+  /** What it does is undone with its transaction. */
+  readonly redoable?: boolean
 }
 
 export interface ReplyRead {
@@ -60,6 +65,8 @@ export interface ReadOptions {
   readonly hidesReady: boolean
   /** Called when DDL was done, by a function perhaps. */
   readonly schemaChanged: () => void
+  /** Called with what the system schema tells of advisory locks. */
+  readonly lockHeard: (text: string) => void
   /** Called at ReadyForQuery; what else is to be said before it. */
   readonly beforeReady: (status: TransactionStatus, hasFailed: boolean) => readonly Uint8Array[]
 }
@@ -69,7 +76,7 @@ const headerBytes = 5
 export function readReply(
   reply: Uint8Array,
   steps: readonly Step[],
-  { hidesReady, beforeReady, schemaChanged }: ReadOptions,
+  { hidesReady, beforeReady, schemaChanged, lockHeard }: ReadOptions,
 ): ReplyRead {
   const pieces: Uint8Array[] = []
   let keptFrom = 0
@@ -134,6 +141,8 @@ export function readReply(
       case serverTag.notice: {
         const state = stateOf(reply, at + headerBytes, end)
         if (state === changedSchemaState && step?.isOnTheWay !== true) schemaChanged()
+        if (state === advisoryLockState)
+          lockHeard(errorResponse(reply, at + headerBytes, end).message)
         if (isOurs(state, reply.subarray(at + headerBytes, end))) replace(at, end)
         else if (step?.inClientsWords !== undefined)
           replace(at, end, step.inClientsWords(reply.subarray(at, end)))
@@ -161,11 +170,15 @@ export function readReply(
 
 /** A notice by which the system tells itself something, or that its own functions brought about. */
 function isOurs(state: string, fields: Uint8Array): boolean {
-  if (state === changedSchemaState || state === temporaryObjectState) return true
+  if (ownStates.has(state)) return true
   const context = readFields(fields, 0, fields.length).get('W') ?? ''
   const [, innermost] = /^PL\/pgSQL function (\S+)/m.exec(context) ?? []
   return innermost?.startsWith('kalam.') === true
 }
+
+const ownStates: ReadonlySet<string> = new Set([
+  ...[changedSchemaState, temporaryObjectState, advisoryLockState],
+])
 
 /** The first is the one that failed. */
 export function failEach(steps: readonly Step[], error: DbError): void {

@@ -3,7 +3,7 @@
  * all sessions: DISCARD ALL and its like end only what is this session's, LISTEN holds for it alone.
  */
 import type { SessionEffect } from '../../dialect/plan.js'
-import { systemIdentity, type Identity, type Notification } from '../../engine/engine.js'
+import type { Identity, Notification } from '../../engine/engine.js'
 import { DbError } from '../../errors.js'
 import { asideMessages } from './aside.js'
 import { clientMessage, clientTag, target } from './client-messages.js'
@@ -17,13 +17,18 @@ export interface SessionEffectsOptions {
   readonly hub: NotificationHub
   readonly identity: Identity
   readonly namePrefix: string
-  readonly processId: number
   readonly client: { readonly send: (messages: Uint8Array) => void | Promise<void> }
   /** Forgets a statement that the client prepared by Parse, or all of them; their names. */
   readonly forgetStatements: (name: string | undefined) => readonly string[]
 }
 
 const hidden = { hides: 'everything' } as const
+
+/** What DISCARD ALL does in the backend. */
+const discardTexts = [
+  ...['RESET ALL', 'DISCARD TEMP', 'DISCARD SEQUENCES'],
+  'SELECT pg_catalog.pg_advisory_unlock_all()',
+]
 
 /** Of a statement that does nothing, in a failed transaction fails, and needs no right. */
 export const nothingText = 'UNLISTEN kalam_nothing'
@@ -183,16 +188,14 @@ export class SessionEffects {
   }
 
   #discardAll(): void {
-    const { pipeline, identity, processId } = this.#options
+    const { pipeline, identity } = this.#options
     if (pipeline.isEngaged || pipeline.hasExecutes)
       throw new DbError('QUERY_REJECTED', 'DISCARD ALL cannot run inside a transaction block', {
         sqlState: '25001',
       })
     this.#closeCursors()
     this.#closeStatements()
-    for (const text of ['RESET ALL', 'DISCARD TEMP', 'DISCARD SEQUENCES'])
-      this.#runHidden(text, identity)
-    this.#runHidden(`SELECT kalam.pg_advisory_unlock_all(${processId})`, systemIdentity)
+    for (const text of discardTexts) this.#runHidden(text, identity)
   }
 
   #runHidden(text: string, identity: Identity): void {

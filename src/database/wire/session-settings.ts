@@ -61,6 +61,11 @@ export class SessionSettings {
     return smaller(this.#bounds.statementTimeoutMs, this.#read().get('statement_timeout'))
   }
 
+  /** The client's own; 0 for none. */
+  get lockTimeoutMs(): number {
+    return durationMs(this.#read().get('lock_timeout'))
+  }
+
   get leaseWaitMs(): number {
     return smaller(this.#bounds.leaseWaitMs, this.#read().get('lock_timeout'))
   }

@@ -73,6 +73,8 @@ export class StatementSteps {
       hides: 'nothing',
       executes: true,
       reads: (plan.query && !plan.stateful) || plan.copy?.direction === 'to',
+      opens: plan.transaction === 'begin' || plan.isSetting,
+      redoable: plan.redoable,
       inClientsWords: this.words(runnable),
       tagFor: command === undefined ? undefined : (tag) => tagAs(command, tag),
       succeeded: (tag) => {

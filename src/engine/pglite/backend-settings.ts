@@ -26,6 +26,8 @@ export const guc = {
 
 /** A postmaster-level setting that SQL can read but not set; see ADR 0003. */
 export const identitySetting = 'bonjour_name'
+/** Another of them: the number of the session whose turn it is; 0 for whoever has none that lasts. */
+export const sessionSetting = 'event_source'
 export const readOnlySetting = 'default_transaction_read_only'
 
 /** One that nobody has changed when the backend starts. */
@@ -56,7 +58,7 @@ export class BackendSettings {
       probe: probeSetting,
       change: () => this.set(probeSetting, '1234', guc.superuserSet),
       valueOf: (name) => this.get(name) ?? '',
-      ignored: identitySetting,
+      ignored: [identitySetting, sessionSetting],
     })
     this.#reset(probeSetting)
   }

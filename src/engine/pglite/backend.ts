@@ -8,7 +8,13 @@ import type { Extensions, PGliteOptions } from '@electric-sql/pglite'
 import { transactionStatus } from '../backend-messages.js'
 import { failingMessage, MessageWriter, syncMessage } from '../frontend-messages.js'
 import { systemIdentity, type Identity } from '../engine.js'
-import { BackendSettings, guc, identitySetting, readOnlySetting } from './backend-settings.js'
+import {
+  BackendSettings,
+  guc,
+  identitySetting,
+  readOnlySetting,
+  sessionSetting,
+} from './backend-settings.js'
 import type { CancelFlags } from './cancel-flags.js'
 import type { CopyPort } from './copy-port.js'
 import { CopyRouter } from './copy-router.js'
@@ -184,6 +190,7 @@ export class Backend {
     this.#module = checkInternals(pglite.Module)
     keepRandomOpen(this.#module.FS)
     this.#settings = this.#openSettings()
+    this.#nameSession(undefined)
     const read = this.#module.addFunction((pointer, max) => this.#read(pointer, max), 'ipi')
     const write = this.#module.addFunction((pointer, length) => this.#write(pointer, length), 'ipi')
     this.#module._pgl_set_rw_cbs(read, write)
@@ -242,9 +249,14 @@ export class Backend {
   enter(settings: SessionSettings | undefined): void {
     if (this.#resident === settings) return
     this.#resident = settings
+    this.#nameSession(settings)
     this.#settings.exchange(settings ?? { defaults: noSettings, changed: noSettings })
     delete this.#applied.searchPath
     this.#applied.readOnly = settings?.changed.get(readOnlySetting) === 'on'
+  }
+
+  #nameSession(settings: SessionSettings | undefined): void {
+    this.#set(sessionSetting, String(settings?.session ?? 0), guc.postmaster)
   }
 
   #startReply(replyBytesMax: number): void {

@@ -70,6 +70,8 @@ export interface LastingHead {
   readonly session: number
   readonly settings: ReadonlyMap<string, string>
   readonly namePrefix: string | undefined
+  /** What the system schema knows it by: `SessionOptions.processId`. */
+  readonly processId: number
 }
 
 /** How a unit ended. */

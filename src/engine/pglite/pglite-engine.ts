@@ -756,7 +756,7 @@ class PGliteSession implements Session {
     const { id, settings = new Map(), namePrefix, processId = 0 } = this.#life
     return {
       // A unit that was given back has told the worker nothing.
-      head: this.#hasAnswered ? undefined : { session: id, settings, namePrefix },
+      head: this.#hasAnswered ? undefined : { session: id, settings, namePrefix, processId },
       processId,
       settingsChanged: (now) => {
         this.#settings = now

@@ -472,8 +472,12 @@ export class Scheduler {
   }
 }
 
-function ownOf({ settings, namePrefix }: LastingHead): Own {
-  return { settings: new SessionSettings(settings), objects: new OwnObjects(), namePrefix }
+function ownOf({ settings, namePrefix, processId }: LastingHead): Own {
+  return {
+    settings: new SessionSettings(processId, settings),
+    objects: new OwnObjects(),
+    namePrefix,
+  }
 }
 
 function identityOf({ roleOid, userId, readOnly }: UnitHead): Identity {

@@ -26,11 +26,9 @@ export function sessionCleaner(backend: Backend) {
   const resetMessage = simpleQuery('RESET ALL')
   const forgetSequencesMessage = simpleQuery('DISCARD SEQUENCES')
   const unlistenMessage = simpleQuery('UNLISTEN *')
-  // Locks with two numbers are of sessions that last, and named by them (0008-advisory-locks). While
-  // there are such, others stay: the backend gives itself any of them again.
+  // The system schema's own function of that name leaves the locks of sessions that last.
   const cleanMessage = simpleQuery(
-    `RESET ALL; DISCARD TEMP; DISCARD SEQUENCES; SELECT pg_advisory_unlock_all() WHERE NOT EXISTS
-     (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2)`,
+    'RESET ALL; DISCARD TEMP; DISCARD SEQUENCES; SELECT pg_advisory_unlock_all()',
   )
   const leftoversMessage = simpleQuery(
     namesWhere(`name <> '' AND NOT starts_with(name, '${ownNames}')`),

@@ -1,12 +1,15 @@
 /** What a session that lasts has set; where it is when others use the backend. Names are in lower case. */
 export class SessionSettings {
+  /** By which the system schema knows whose turn it is. */
+  readonly session: number
   #defaults = noSettings
   #changed = noSettings
   #all = noSettings
   /** Those of `defaults` to come, until PostgreSQL has seen them. */
   wanted: ReadonlyMap<string, string> | undefined
 
-  constructor(wanted: ReadonlyMap<string, string>) {
+  constructor(session: number, wanted: ReadonlyMap<string, string>) {
+    this.session = session
     this.wanted = wanted
   }
 

@@ -45,18 +45,18 @@ export class SettingRecords {
   readonly #list: number
   readonly #known = new Map<number, KnownValue>()
   readonly #names = new Map<number, string>()
-  readonly #ignored: string
+  readonly #ignored: readonly string[]
 
   /**
    * `probe` is a setting that is at its default; `change` changes it. `valueOf` gives what PostgreSQL
-   * says a setting is. That which is `ignored` is none of a session's.
+   * says a setting is. Those that are `ignored` are none of a session's.
    */
   constructor(options: {
     readonly memory: StaticMemory
     readonly probe: string
     readonly change: () => void
     readonly valueOf: (name: string) => string
-    readonly ignored: string
+    readonly ignored: readonly string[]
   }) {
     this.#memory = options.memory
     this.#ignored = options.ignored
@@ -85,7 +85,7 @@ export class SettingRecords {
       if (words[(record + field.source) >> 2] !== sourceSession) continue
       if (((words[(record + field.flags) >> 2] ?? 0) & notOwnFlags) !== 0) continue
       const name = this.#name(record)
-      if (name !== this.#ignored) found.push({ name, value: this.#value(record, name) })
+      if (!this.#ignored.includes(name)) found.push({ name, value: this.#value(record, name) })
     }
     return found
   }

@@ -20,6 +20,7 @@ const statement = {
     relations: [],
     words: { creates: undefined, undeletes: false, includesDeleted: [] },
     touchesRows: true,
+    redoable: true,
     checksAllRows: false,
     setsRowSecurity: false,
     isSetting: false,
