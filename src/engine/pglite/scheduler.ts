@@ -55,6 +55,8 @@ interface SessionState {
   held: boolean
   /** It made temporary objects, which a plain transaction is not expected to. */
   leftObjects: boolean
+  /** It had its first turn. */
+  begun: boolean
   /** The caller's search_path was applied; from then on it is the session's own to change. */
   entered: boolean
   expired: Expiry | undefined
@@ -229,6 +231,7 @@ export class Scheduler {
     session.held = true
     this.#own(head.session)
     this.#enter(session.own)
+    this.#begin(session)
     // Sequences' last values are the backend's, and so a stranger's, until they are forgotten.
     if (session.own === undefined) this.#cleaner.forgetSequences()
     this.#answer(head.serial, outcome.answered)
@@ -279,6 +282,7 @@ export class Scheduler {
     const settings = session.own?.settings
     const settingsBefore = settings?.all
     this.#enter(session.own)
+    this.#begin(session)
     const reply = this.#refusedSettings(head, settings) ?? this.#runInSession(unit, session)
     session.leftObjects ||= reply.madeTemporaryObject
     session.status = reply.status
@@ -294,6 +298,11 @@ export class Scheduler {
   #enter(own: Own | undefined): void {
     this.#options.objects.enter(own?.objects)
     this.#options.backend.enter(own?.settings)
+  }
+
+  #begin(session: SessionState): void {
+    if (session.own === undefined && !session.begun) this.#options.objects.begin()
+    session.begun = true
   }
 
   /** False if the temporary objects that were made could not be kept for the session. */
@@ -334,6 +343,7 @@ export class Scheduler {
   #runAlone(unit: QueuedUnit): void {
     const { head } = unit
     this.#enter(undefined)
+    this.#options.objects.begin()
     const reply = this.#runOnBackend(unit, head.searchPath)
     if (reply.status !== 'I') this.#cleaner.rollBack(reply.status)
     if (reply.madeTemporaryObject) this.#clean()
@@ -391,6 +401,7 @@ export class Scheduler {
       status: 'I',
       held: false,
       leftObjects: false,
+      begun: false,
       entered: false,
       expired: undefined,
     }

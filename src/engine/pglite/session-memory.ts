@@ -1,7 +1,8 @@
 /**
  * What PostgreSQL keeps for its one session in static variables, so that several sessions can take
- * turns: the schema of temporary objects (namespace.c), last values of sequences (sequence.c), and
- * what was remembered by that schema's name (search paths, functions' plans, relations).
+ * turns: the schema of temporary objects (namespace.c), last values of sequences (sequence.c), where
+ * random() is (pseudorandomfuncs.c), and what was remembered by that schema's name (search paths,
+ * functions' plans, relations).
  *
  * PostgreSQL has no functions for most of it. Where the variables are depends on the build alone: the
  * places in the one that we are made for are written down, and looked at when it starts. In any
@@ -23,6 +24,9 @@ export interface SequenceValues {
 
 export const noSequences: SequenceValues = { table: 0, last: 0 }
 
+/** Where one session's random() is, four words; undefined if it is to begin by chance. */
+export type RandomState = readonly number[] | undefined
+
 export interface SessionMemoryOptions {
   readonly memory: StaticMemory
   /** Runs statements as the system; throws if they fail. */
@@ -41,6 +45,8 @@ export interface Places {
   readonly lastSequence: number
   readonly plans: number
   readonly relations: number
+  readonly random: number
+  readonly isSeeded: number
 }
 
 /** In PGlite 0.5.16; `findPlaces` gives the same. */
@@ -52,6 +58,8 @@ export const placesOfThisBuild: Places = {
   lastSequence: 2_778_200,
   plans: 2_623_564,
   relations: 2_868_856,
+  random: 2_865_712,
+  isSeeded: 2_865_728,
 }
 
 /** plancache.h, `struct CachedPlanSource`; offsets in bytes, as all below. */
@@ -65,6 +73,9 @@ const formSchema = 68
 const hashTableName = 28
 /** relcache.c, `RelIdCacheEnt`. */
 const relationOfEntry = 4
+/** What `setseed(0.5)` makes of it: pg_prng.c, `pg_prng_fseed`. */
+const seed = 'SELECT pg_catalog.setseed(0.5)'
+const seeded: readonly number[] = [0x78873f33, 0xec38b85a, 0xc6429ff5, 0x0c3dbdab]
 const wordBytes = Uint32Array.BYTES_PER_ELEMENT
 /** Variables of one file stand together: what behaves alike by chance does not stand there too. */
 const neighbourBytes = 64
@@ -99,6 +110,20 @@ export class SessionMemory {
   set sequences({ table, last }: SequenceValues) {
     this.#memory.setWord(this.#places.sequenceTable, table)
     this.#memory.setWord(this.#places.lastSequence, last)
+  }
+
+  get random(): RandomState {
+    const { random, isSeeded } = this.#places
+    if (this.#memory.byte(isSeeded) === 0) return undefined
+    return wordsAt(random).map((place) => this.#memory.word(place))
+  }
+
+  set random(state: RandomState) {
+    const { random, isSeeded } = this.#places
+    this.#memory.setByte(isSeeded, state === undefined ? 0 : 1)
+    if (state === undefined) return
+    for (const [index, place] of wordsAt(random).entries())
+      this.#memory.setWord(place, state[index] ?? 0)
   }
 
   /**
@@ -142,7 +167,8 @@ function areIn(places: Places, options: SessionMemoryOptions): boolean {
     isPointer(memory.word(places.sequenceTable)) &&
     isPointer(memory.word(places.lastSequence)) &&
     isRing(memory, places.plans) &&
-    areRelations(options, places.relations)
+    areRelations(options, places.relations) &&
+    isRandom(options, places)
   )
 }
 
@@ -162,6 +188,7 @@ export function findPlaces(options: SessionMemoryOptions): Places {
     ...findSequences(options),
     plans: only('saved_plan_list', findPlans(options)),
     relations: only('RelationIdCache', findRelations(options)),
+    ...findRandom(options),
   }
 }
 
@@ -261,6 +288,41 @@ function findPlans({ memory, run }: SessionMemoryOptions): number[] {
   })
   run('DEALLOCATE kalam_probe')
   return heads
+}
+
+function wordsAt(place: number): number[] {
+  return seeded.map((_word, index) => place + index * wordBytes)
+}
+
+/** Whether it is what setseed() sets; nobody has yet. */
+function isRandom({ memory, run }: SessionMemoryOptions, places: Places): boolean {
+  run(seed)
+  const isFound = isSeed(memory, places.random) && memory.byte(places.isSeeded) === 1
+  if (isFound) memory.setByte(places.isSeeded, 0)
+  return isFound
+}
+
+function isSeed(memory: StaticMemory, place: number): boolean {
+  return wordsAt(place).every((at, index) => memory.word(at) === seeded[index])
+}
+
+/** What setseed() sets, and beside it what makes random() begin by chance when it is 0. */
+function findRandom({ memory, run }: SessionMemoryOptions) {
+  run(seed)
+  const [first = 0] = seeded
+  const states = [...memory.wordsWith(first)].filter((place) => isSeed(memory, place))
+  const random = only('prng_state', states)
+  const flags = [...memory.bytesWith(1)].filter((place) => {
+    if (!areNeighbours(place, random)) return false
+    memory.setByte(place, 0)
+    run('SELECT pg_catalog.random()')
+    if (memory.byte(place) === 1) return true
+    memory.setByte(place, 1)
+    return false
+  })
+  const isSeeded = only('prng_seed_set', flags)
+  memory.setByte(isSeeded, 0)
+  return { random, isSeeded }
 }
 
 function findRelations(options: SessionMemoryOptions): number[] {

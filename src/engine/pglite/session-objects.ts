@@ -1,5 +1,5 @@
 /**
- * Temporary objects and sequences' last values of sessions that last, in the one backend.
+ * Temporary objects, sequences' last values and random() of sessions that last, in the one backend.
  *
  *   default schema ◄── works in it: who has made nothing
  *        │ somebody leaves objects behind when others are next
@@ -12,6 +12,7 @@ import type { Backend } from './backend.js'
 import { runAsSystem } from './run-as-system.js'
 import {
   noSequences,
+  type RandomState,
   type SequenceValues,
   type SessionMemory,
   type TemporarySchema,
@@ -23,6 +24,7 @@ export class OwnObjects {
   /** Tables, indexes and such among its temporary objects. */
   relations: readonly number[] = []
   sequences: SequenceValues = noSequences
+  random: RandomState
   /** Objects were made since `relations` was read, or perhaps. */
   madeMore = false
 }
@@ -65,13 +67,20 @@ export class SessionObjects {
     if (before === undefined) this.#sequencesOfOthers = this.#memory.sequences
     else {
       before.sequences = this.#memory.sequences
+      before.random = this.#memory.random
       if (before.madeMore) this.#keep(before)
     }
     const schemaBefore = before?.schema ?? this.#default
     this.#resident = own
     this.#memory.sequences = own === undefined ? this.#sequencesOfOthers : own.sequences
+    this.#memory.random = own?.random
     const schema = own?.schema ?? this.#default
     if (schema !== schemaBefore) this.#use(schema, own?.relations ?? [])
+  }
+
+  /** Whoever has no session that lasts begins: what another seeded is not for them to foresee. */
+  begin(): void {
+    this.#memory.random = undefined
   }
 
   /**
