@@ -18,6 +18,8 @@ export function sessionEffect({ node }: Statement): SessionEffect | undefined {
   const declare = fieldsOf(node, 'DeclareCursorStmt')
   if (declare?.portalname !== undefined)
     return { kind: 'declare', name: declare.portalname, isHeld: isHeld(declare) }
+  const transaction = fieldsOf(node, 'TransactionStmt')
+  if (transaction !== undefined) return savepointEffect(transaction)
   const discard = fieldsOf(node, 'DiscardStmt')
   return discard && { kind: 'discard', what: discarded.get(discard.target ?? '') ?? 'all' }
 }
@@ -27,6 +29,20 @@ const discarded = new Map<string, Discarded>([
   ['DISCARD_SEQUENCES', 'sequences'],
   ['DISCARD_TEMP', 'temp'],
 ])
+
+const savepoints = new Map<string, 'savepoint' | 'roll-back-to' | 'release'>([
+  ['TRANS_STMT_SAVEPOINT', 'savepoint'],
+  ['TRANS_STMT_ROLLBACK_TO', 'roll-back-to'],
+  ['TRANS_STMT_RELEASE', 'release'],
+])
+
+function savepointEffect({
+  kind = 'TRANS_STMT_BEGIN',
+  savepoint_name: name = '',
+}: Fields<'TransactionStmt'>): SessionEffect | undefined {
+  const effect = savepoints.get(kind)
+  return effect && { kind: effect, name }
+}
 
 /** Only what asks for no other role is allowed at all. */
 function roleEffect({ name, kind }: Fields<'VariableSetStmt'>): SessionEffect | undefined {

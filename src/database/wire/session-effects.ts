@@ -52,6 +52,9 @@ export function commandOfOurs(effect: SessionEffect): string | undefined {
     case 'deallocate':
     case 'declare':
     case 'close':
+    case 'savepoint':
+    case 'roll-back-to':
+    case 'release':
       return undefined
   }
 }
@@ -67,6 +70,8 @@ export class SessionEffects {
   readonly #channels = new Set<string>()
   /** What LISTEN and UNLISTEN are to do when their transaction commits. */
   #listening: Listening[] = []
+  /** Those of the transaction, and how long `#listening` was at each. */
+  #savepoints: { readonly name: string; readonly listening: number }[] = []
   /** Of LISTENs that are not committed yet: their transaction may notify them too. */
   readonly #hoped = new Set<string>()
   /** Notified while the session was busy. */
@@ -114,6 +119,15 @@ export class SessionEffects {
       case 'discard':
         if (effect.what === 'all') this.#listening.push((channels) => channels.clear())
         break
+      case 'savepoint':
+        this.#savepoints.push({ name: effect.name, listening: this.#listening.length })
+        break
+      case 'roll-back-to':
+        this.#rollBackTo(effect.name)
+        break
+      case 'release':
+        this.#release(effect.name)
+        break
       case 'none':
       case 'deallocate-all':
       case 'close-all':
@@ -123,6 +137,7 @@ export class SessionEffects {
 
   /** A transaction ended with COMMIT or ROLLBACK. */
   ended(isCommit: boolean): void {
+    this.#savepoints = []
     const listening = this.#listening.splice(0)
     if (this.#hoped.size === 0 && listening.length === 0) return
     const before = [...this.#channels, ...this.#hoped]
@@ -153,6 +168,24 @@ export class SessionEffects {
     this.ended(false)
     for (const channel of this.#channels) this.#options.hub.unlisten(channel, this.#listener)
     this.#channels.clear()
+  }
+
+  #rollBackTo(name: string): void {
+    const index = this.#lastSavepoint(name)
+    const savepoint = this.#savepoints[index]
+    if (savepoint === undefined) return
+    this.#savepoints = this.#savepoints.slice(0, index + 1)
+    this.#listening = this.#listening.slice(0, savepoint.listening)
+  }
+
+  #release(name: string): void {
+    const index = this.#lastSavepoint(name)
+    if (index >= 0) this.#savepoints = this.#savepoints.slice(0, index)
+  }
+
+  /** The place of the last one of that name, which PostgreSQL has found too. */
+  #lastSavepoint(name: string): number {
+    return this.#savepoints.findLastIndex((each) => each.name === name)
   }
 
   #hope(channel: string): void {

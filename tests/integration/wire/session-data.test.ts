@@ -114,6 +114,13 @@ describe('a notification', () => {
     expect(inShort(said)).toEqual(['NOTIFY', 'COMMIT', 'notification', 'ready I'])
     await listener.query('BEGIN; LISTEN third; ROLLBACK')
     expect(inShort(await listener.query('NOTIFY third'))).toEqual(['NOTIFY', 'ready I'])
+    await listener.query(
+      'BEGIN; LISTEN kept; SAVEPOINT s; LISTEN third; SAVEPOINT t; UNLISTEN kept',
+    )
+    await listener.query('RELEASE t; ROLLBACK TO s; LISTEN again; COMMIT')
+    expect(inShort(await listener.query('NOTIFY third'))).toEqual(['NOTIFY', 'ready I'])
+    const notified = await listener.query('NOTIFY kept; NOTIFY again')
+    expect(notified.filter(({ name }) => name === 'notification')).toHaveLength(2)
     const together = await listener.query("LISTEN fourth; NOTIFY fourth, 'y'")
     expect(inShort(together)).toContain('notification')
   })
