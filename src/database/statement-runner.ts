@@ -28,6 +28,7 @@ import type { ChangeLog } from '../changes/change-log.js'
 import type { TableCatalog } from '../live/table-catalog.js'
 import type { LiveQueries } from '../live/live-queries.js'
 import type { Caller, CancelSignal, Parameter, StatementOutcome } from './database.js'
+import { inTime } from './in-time.js'
 import { listsLiveQueries, writeLiveQueries } from './live-query-list.js'
 import { parameterText } from './parameters.js'
 import {
@@ -309,7 +310,10 @@ export class StatementRunner {
     const { tables } = this.#rooms
     if (!this.#hasChangedTables) {
       if (tables.known !== undefined) return tables.known
-      if (this.#session === undefined) return tables.load()
+      if (this.#session === undefined) {
+        const { waitMs } = this.#limits
+        return inTime(tables.load(), { waitMs, signal: this.#signal })
+      }
     }
     return (this.#sessionTables ??= await tables.loadWithin(this.#queryRunner()))
   }

@@ -69,9 +69,9 @@ class Session {
     })
   }
 
-  /** Begins a statement that does not end, and ends it by CancelRequest. */
-  async cancelled(): Promise<string> {
-    const outcome = this.run(endless)
+  /** Begins a statement that does not end by itself, and ends it by CancelRequest. */
+  async cancelled(sql = endless): Promise<string> {
+    const outcome = this.run(sql)
     const progress = { hasEnded: false }
     void outcome.catch(() => undefined).finally(() => (progress.hasEnded = true))
     // One that comes before the statement does nothing.
@@ -392,11 +392,13 @@ describe('I3: when the engine’s deadline ends a transaction', () => {
   })
 })
 
-test('I3: the client’s own deadline ends its transaction, and nobody else’s', async () => {
-  const own = await openWorld({})
+test('I3: deadlines end one’s own transaction and one’s own wait, and nobody else’s', async () => {
+  const own = await openWorld({
+    settings: { 'engine.lease_wait_ms': 1000, 'engine.idle_transaction_timeout_ms': 4000 },
+  })
   try {
     const session = await own.enter()
-    await session.must('SET idle_in_transaction_session_timeout = 300')
+    await session.must('SET idle_in_transaction_session_timeout = 100')
     await session.must('BEGIN')
     await session.must('INSERT INTO plain VALUES (1)')
     const count = 'SELECT count(*)::text FROM plain'
@@ -405,6 +407,13 @@ test('I3: the client’s own deadline ends its transaction, and nobody else’s'
     const [last] = await session.client.closed()
     expect(last && errorOf(last)).toMatchObject({ severity: 'FATAL', code: '25P03' })
     expect(await seen).toEqual(everybody(count, '0'))
+    // What the tables are must be asked anew: that is waited for as the engine is.
+    const [ddl, impatient] = [await own.enter(), await own.enter()]
+    await ddl.must('BEGIN; CREATE TABLE half (id int)')
+    const cancelled = impatient.cancelled(count)
+    expect(await overHttp(own.server, count)).toBe('55P03')
+    expect(await cancelled).toBe('57014')
+    ddl.client.cut()
   } finally {
     await own.close()
   }

@@ -12,9 +12,10 @@ import type { QueryRunner } from '../../engine/queries.js'
 import { DbError } from '../../errors.js'
 import { isOfSession, mentionsNone, namedUsers } from '../compose-statement.js'
 import type { Caller } from '../database.js'
+import { inTime } from '../in-time.js'
 import { mustSeeEverything, seesEverything } from '../row-security.js'
 import type { RunnerRooms } from '../statement-runner.js'
-import { cancelled, type Pipeline } from './pipeline.js'
+import type { Pipeline } from './pipeline.js'
 import { commandOfOurs, nothingText } from './session-effects.js'
 import type { SessionSettings } from './session-settings.js'
 import type { Runnable } from './session-statement.js'
@@ -174,19 +175,12 @@ export class SessionComposer {
     }
   }
 
-  /** The system waits for another's transaction as long as that takes; a session for its own bound. */
   #inTime<T>(work: Promise<T>): Promise<T> {
     const { pipeline, settings } = this.#options
-    const { leaseWaitMs } = settings
-    let timer: NodeJS.Timeout | undefined
-    let stop = (): void => undefined
-    const ended = new Promise<never>((_, reject) => {
-      const error = new DbError('LEASE_TIMEOUT', `the engine was busy for ${leaseWaitMs} ms`)
-      timer = setTimeout(() => reject(error), leaseWaitMs)
-      stop = () => reject(cancelled())
-    })
-    const waiting = Promise.race([work, ended]).finally(() => clearTimeout(timer))
-    return pipeline.whileUncancelled(waiting, () => stop())
+    const waiting = new AbortController()
+    const { signal } = waiting
+    const inBound = inTime(work, { waitMs: settings.leaseWaitMs, signal })
+    return pipeline.whileUncancelled(inBound, () => waiting.abort())
   }
 
   async #flush(): Promise<void> {
