@@ -67,6 +67,8 @@ export class AdvisoryLocks {
   readonly #queues = new Map<number, Waiter[]>()
   #isLooking = false
   #mustLookAgain = false
+  /** Slots that somebody may have taken since they were looked at. */
+  readonly #outdated = new Set<number>()
 
   constructor(
     engine: Pick<Engine, 'onCommit' | 'generation'>,
@@ -132,6 +134,7 @@ export class AdvisoryLocks {
   #leave(waiter: Waiter | undefined, wanted: Promise<unknown> | undefined): void {
     if (waiter === undefined) return
     const { session, lock } = waiter
+    this.#outdated.add(lock.slot)
     const others = (this.#queues.get(lock.slot) ?? []).filter((other) => other !== waiter)
     if (others.length > 0) this.#queues.set(lock.slot, others)
     else this.#queues.delete(lock.slot)
@@ -160,8 +163,11 @@ export class AdvisoryLocks {
     try {
       while (this.#mustLookAgain) {
         this.#mustLookAgain = false
+        this.#outdated.clear()
         const waiters = [...this.#queues.values()].flat().filter(({ isGranted }) => !isGranted)
-        if (waiters.length > 0) this.#judge(await this.#waitsOf(waiters))
+        if (waiters.length === 0) continue
+        const waits = await this.#waitsOf(waiters)
+        this.#judge(waits.filter(({ waiter }) => !this.#outdated.has(waiter.lock.slot)))
       }
     } catch (cause) {
       if (cause instanceof DbError) this.#refuseAll(cause)

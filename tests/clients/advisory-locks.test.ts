@@ -270,6 +270,26 @@ describe('a lock that another session has', () => {
     expect(await ask(a, 'pg_try_advisory_lock(29)')).toBe(true)
   })
 
+  test('is nobody else’s, however many want it', async () => {
+    const clients = [...(await connections()), ...(await connections())]
+    const inside = { count: 0, max: 0 }
+    const work = async (client: Client, index: number) => {
+      const isOfTransaction = index % 2 === 0
+      for (let round = 0; round < 20; round++) {
+        if (isOfTransaction) await client.query('BEGIN')
+        await ask(client, `pg_advisory_${isOfTransaction ? 'xact_' : ''}lock(34)`)
+        inside.max = Math.max(inside.max, ++inside.count)
+        await ask(client, '1')
+        inside.count -= 1
+        if (isOfTransaction) await client.query('COMMIT')
+        else await ask(client, 'pg_advisory_unlock(34)')
+      }
+    }
+    await Promise.all(clients.map(work))
+    expect(inside.max).toBe(1)
+    expect(await server.rows(`SELECT FROM pg_locks WHERE locktype = 'advisory'`)).toEqual([])
+  })
+
   test('is one of no more than a session may have', async () => {
     const [a] = await connections()
     const take = (count: number) =>

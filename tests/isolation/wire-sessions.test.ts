@@ -494,6 +494,26 @@ describe('I3: an advisory lock', () => {
       await onlooker.must('SELECT pg_advisory_unlock_all()')
     })
   })
+
+  test.each(['', 'named'])(
+    'is waited for by what was prepared before a Flush: "%s"',
+    async (name) => {
+      const [holder, session] = [await world.enter(), await world.enter()]
+      const key = ++lastKey
+      await holder.must(`SELECT pg_advisory_lock(${key})`)
+      session.client.send(parse(`SELECT pg_advisory_lock(${key})`, name), flush)
+      expect((await session.client.next()).tag).toBe('1')
+      session.client.send(bind(name), execute, sync)
+      const waiting = `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`
+      await expect.poll(() => holder.run(waiting), pollOptions).toBe('1')
+      await holder.must('SELECT pg_advisory_unlock_all()')
+      expect(tagsOf(await session.client.upTo('Z'))).toBe('2DCZ')
+      expect(await holder.run(`SELECT pg_try_advisory_lock(${key})`)).toBe('f')
+      // It is prepared still.
+      if (name !== '')
+        expect(await session.run(Buffer.concat([bind(name), execute, sync]))).toBe('')
+    },
+  )
 })
 
 describe('I3: the one backend’s own', () => {

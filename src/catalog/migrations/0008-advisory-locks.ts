@@ -2,7 +2,7 @@
  * PostgreSQL's advisory locks between sessions, though one backend serves them all and would give
  * itself any lock again. Each is PostgreSQL's own lock, so that it counts, and ends with its
  * transaction, as PostgreSQL's do; but its key is (session, slot), and who wants a slot looks first
- * whether another session has it. dialect/shown-functions.ts puts the session before the arguments.
+ * whether another session has it. (0010-waiting-locks has others in their place.)
  *
  * A slot is of what the caller locks; for the role user also of who the user is: nobody can hold up
  * another. Two keys share one with a chance of 1 in 2^31, and then one waits in vain.

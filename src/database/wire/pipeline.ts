@@ -341,9 +341,9 @@ export class Pipeline {
       beforeReady: (status, hasFailed) => this.#becomeReady(status, hasFailed),
     })
     if (end === 'flush') this.#isOpen = true
-    if (this.isEngaged)
+    if (!this.isEngaged) this.#opening.ended()
+    else if (!this.#opening.isOver)
       this.#opening.ran({ ...part, end: end === 'flush' ? flushMessage : syncMessage })
-    else this.#opening.ended()
     if (read.hasFailed) this.#passesOver = true
     if (read.pieces.length === 0) return read
     if (end === 'sync') {
@@ -464,6 +464,7 @@ export class Pipeline {
       let isTaken = false
       try {
         await this.#openAgain(part.messages)
+        if (this.#isCancelled) throw cancelled()
         const bytes = Buffer.concat([...part.messages, end])
         const { session, limits } = this.#options
         const { identity } = part
@@ -515,6 +516,9 @@ export class Pipeline {
   }
 
   async #begin(units: readonly Omit<OpeningUnit, 'steps'>[]): Promise<void> {
+    const running = this.#running
+    // Not for a cancel to end: what comes after it is.
+    this.#running = noSteps
     try {
       for (const { identity, messages, end } of units)
         await this.#runBytes(identity, Buffer.concat([...messages, end]), Infinity)
@@ -522,6 +526,8 @@ export class Pipeline {
       // The client believes in it: what it sends next must not run outside of it.
       const message = 'the transaction could not be begun again after a wait for an advisory lock'
       throw new DbError('UNAVAILABLE', message, { sqlState: '57P01' }, { cause })
+    } finally {
+      this.#running = running
     }
   }
 

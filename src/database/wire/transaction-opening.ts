@@ -29,9 +29,8 @@ export class TransactionOpening {
     if (this.#units.length > 0) this.#units = []
   }
 
-  /** A unit has run in it. */
+  /** A unit has run in it, which is not over yet. */
   ran(unit: OpeningUnit): void {
-    if (this.#isOver) return
     const executes = unit.steps.filter((step) => step.executes === true)
     if (!executes.every(({ opens }) => opens === true)) {
       this.#isOver = true
