@@ -26,7 +26,7 @@ const field = {
 const link = { previous: 0, next: 4, inRecord: 64 } as const
 /** The first field past the part that all types have: the address of the value. */
 const variable = 92
-const type = { real: 2, string: 3 } as const
+const type = { bool: 0, real: 2, string: 3 } as const
 /** guc.h: GUC_NO_RESET and GUC_NO_RESET_ALL, of what is a transaction's or is no value: `seed`, `role`. */
 const notOwnFlags = 0x18
 const sourceSession = 13
@@ -104,7 +104,8 @@ export class SettingRecords {
     const memory = this.#memory
     const address = memory.word(record + variable)
     const kind = memory.word(record + field.type)
-    const low = memory.word(address)
+    // A bool is one byte, wherever it fits.
+    const low = kind === type.bool ? memory.byte(address) : memory.word(address)
     const known = this.#known.get(record)
     // A new text may be where an old one was.
     if (kind === type.string) {

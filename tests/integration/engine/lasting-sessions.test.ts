@@ -94,6 +94,28 @@ describe('settings', () => {
     expect(await one.rows(show(name))).toEqual([before?.map((found) => found ?? '')])
   })
 
+  test('that are on for one and off for another are told apart, every one', async () => {
+    const [[names] = []] = await outside(
+      `SELECT string_agg(name, ' ' ORDER BY name) FROM pg_settings WHERE vartype = 'bool' AND context = 'user'
+         AND name !~ '^(transaction_|default_transaction_read_only|exit_on_error)'`,
+    )
+    const switches = names?.split(' ') ?? []
+    expect(switches.length).toBeGreaterThan(40)
+    await using on = lasting(alice)
+    await using off = lasting(bob)
+    const all = (value: string) => switches.map((name) => `SET ${name} = ${value}`).join('; ')
+    // Whatever their defaults are, some are changed to what was not there before.
+    for (const value of ['on', 'off', 'on']) {
+      expect(firstError(await on.query(all(value)))).toBeUndefined()
+      const other = value === 'on' ? 'off' : 'on'
+      expect(firstError(await off.query(all(other)))).toBeUndefined()
+      expect(await on.rows(show(...switches))).toEqual([switches.map(() => value)])
+      expect(await off.rows(show(...switches))).toEqual([switches.map(() => other)])
+      expect(on.session.settings.get('row_security')).toBe(value)
+      expect(off.session.settings.get('row_security')).toBe(other)
+    }
+  })
+
   test('are as a rollback leaves them', async () => {
     await using session = lasting(alice)
     await session.query(`SET work_mem = '5MB'`)
