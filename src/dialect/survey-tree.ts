@@ -68,8 +68,9 @@ function isHidden(schema: unknown): boolean {
 
 /** `kalam.pg_…`: whose session it is about is for the server to say. */
 function isOwnCall(call: FuncCall): boolean {
-  const [schema, name = ''] = stringsOf(call.funcname)
-  return schema === 'kalam' && name.startsWith('pg_')
+  // The database may be named, too.
+  const [schema, name = ''] = stringsOf(call.funcname).slice(-2)
+  return schema === 'kalam' && (name.startsWith('pg_') || name === 'set_config')
 }
 
 /** Marks of a row that are numbers of transactions. */

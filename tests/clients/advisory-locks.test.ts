@@ -79,9 +79,10 @@ test('a user holds up nobody but themselves, and speaks for no other session', a
     key: alice.password,
   })
   expect(rows).toEqual([{ got: false }])
-  await expect(ask(other, 'kalam.pg_advisory_unlock(1, 13)')).rejects.toMatchObject({
-    message: expect.stringContaining('belong to the system') as string,
-  })
+  for (const schema of ['kalam', 'postgres.kalam', '"postgres" . "kalam"'])
+    await expect(ask(other, `${schema}.pg_advisory_unlock(1, 13)`)).rejects.toMatchObject({
+      message: expect.stringContaining('belong to the system') as string,
+    })
 })
 
 describe('a lock that another session has', () => {
