@@ -107,7 +107,9 @@ const selectShapes = `
             from pg_index i
             cross join lateral unnest(i.indkey::int2[]) with ordinality k (num, place)
             join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.num
-           where i.indrelid = t.tab and i.indisprimary and k.place <= i.indnkeyatts)
+           where i.indrelid = t.tab and i.indisprimary and k.place <= i.indnkeyatts),
+         (select k.relname::text from pg_index i join pg_class k on k.oid = i.indexrelid
+           where i.indrelid = t.tab and i.indisprimary)
     from pg_class c
     join pg_namespace n on n.oid = c.relnamespace
     left join kalam.tables t on t.tab = c.oid
@@ -115,7 +117,7 @@ const selectShapes = `
      and c.relname in (select m.relname from kalam.tables x join pg_class m on m.oid = x.tab)`
 
 function readRelation(row: readonly TextValue[]): Relation {
-  const [schema, name, id, kind, version, twin, columns, key] = row.map(String)
+  const [schema, name, id, kind, version, twin, columns, key, keyName] = row.map(String)
   const relation = { schema: schema ?? '', name: name ?? '' }
   if (row[2] === null) return { ...relation, shape: undefined }
   const shape: TableShape = {
@@ -127,6 +129,7 @@ function readRelation(row: readonly TextValue[]): Relation {
     // The query above made these texts.
     columns: (JSON.parse(columns ?? '[]') as [string, number, boolean][]).map(readColumn(kind)),
     key: ((JSON.parse(key ?? '') ?? []) as string[]).filter((each) => each !== '_user_id'),
+    keyName: row[8] === null ? undefined : keyName,
     twin: row[5] === null ? undefined : twin,
   }
   return { ...relation, shape: Object.freeze(shape) }

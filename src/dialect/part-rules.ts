@@ -42,6 +42,9 @@ type PartRule<Kind extends StatementKind> = (
 
 type PartRules = { readonly [Kind in StatementKind]?: PartRule<Kind> }
 
+/** lockdefs.h: the lock that every SELECT takes, and pg_dump before all of them. */
+const accessShareLock = 1
+
 const partRules: PartRules = {
   CreateStmt: (create, context) => refuseLasting('CREATE TABLE', create.relation, context),
   CreateTableAsStmt: refuseCreateAs,
@@ -50,6 +53,8 @@ const partRules: PartRules = {
   RenameStmt: refuseRename,
   CommentStmt: (comment, context) => refuseObject('COMMENT', comment.objtype, context),
   ExplainStmt: refuseExplain,
+  LockStmt: (lock, { readOnly }) =>
+    readOnly && lock.mode !== accessShareLock ? onlyReads('LOCK in this mode') : undefined,
   TransactionStmt: refuseTransaction,
   VariableSetStmt: refuseSet,
   CreateFunctionStmt: (create, context) => refuseFunctionSettings(create.options, context),

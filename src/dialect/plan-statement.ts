@@ -19,6 +19,7 @@ import type { PostgresParser } from './postgres-parser.js'
 import type { Refusal } from './refusal.js'
 import { rewriteStatement } from './rewrite/rewrite-statement.js'
 import { readRoleSplices } from './role-list.js'
+import type { Role } from './roles.js'
 import { readSessionNames } from './session-names.js'
 import { readShowSplices } from './show-statement.js'
 import { mayAskCatalogs, showCatalogs } from './shown-catalogs.js'
@@ -95,7 +96,10 @@ function planSql(reader: TokenReader, context: PlanContext, parser: PostgresPars
   const composed = composeText(draft, () => placeholderRole)
   const statements = parse(source, composed, parser)
   const traits = judge(source, composed, statements, context)
-  const shown = context.door === 'postgres' ? readShown(source, composed, statements) : []
+  const shown =
+    context.door === 'postgres'
+      ? readShown(source, { composed, role: context.role }, statements)
+      : []
   const includesDeleted = claimIncludeDeleted(source, composed, includes, statements)
   const plan: SqlPlan = Object.freeze({
     ...{ kind: 'sql', role: context.role, ...draft, ...traits },
@@ -137,12 +141,12 @@ function readIncludes(
 /** Splices for what a client of the Postgres protocol is shown, where it stands in the text as written. */
 function readShown(
   source: Source,
-  composed: ComposedText,
+  { composed, role }: { readonly composed: ComposedText; readonly role: Role },
   statements: readonly RawStmt[],
 ): readonly Splice[] {
   const statement = mayAskCatalogs(source.text) ? onlyStatement(statements) : undefined
   if (statement === undefined) return []
-  return showCatalogs(statement, composed).flatMap((splice) => {
+  return showCatalogs(statement, { composed, role }).flatMap((splice) => {
     const [start, end] = [splice.start, splice.end].map(composed.toSourceIndex)
     if (start === undefined || end === undefined) return []
     const isAsWritten =

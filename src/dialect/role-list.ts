@@ -3,7 +3,8 @@
  *
  *   user, service, admin → kalam_user, kalam_service, kalam_admin
  *   'alice'              → the role of that user, which the catalog knows
- *   kalam_user, …        stay: so PostgreSQL's catalogs call them, and dumps with them
+ *   kalam_user, …,       stay: so PostgreSQL's catalogs call them, and dumps with them
+ *   kalam_u_0f2c…
  *   PUBLIC, CURRENT_USER and any other name stay as they are
  */
 import type { Splice } from './plan.js'
@@ -78,8 +79,13 @@ function readRole(reader: TokenReader): Splice | undefined {
   return undefined
 }
 
+/** One of the three, or that of a user, which is called by their id. */
+function isCallersRole(name: string): boolean {
+  return roles.some((role) => name === `kalam_${role}`) || /^kalam_u_[0-9a-f]{32}$/.test(name)
+}
+
 function refuseReserved(reader: TokenReader, name: string): void {
-  if (!isReservedRole(name) || roles.some((role) => name === `kalam_${role}`)) return
+  if (!isReservedRole(name) || isCallersRole(name)) return
   const message = `${name} is a role of the system`
   const hint = "Name roles as user, service, admin or PUBLIC, and users in single quotes: 'alice'."
   throw errorAt(reader.source, reader.index, 'STATEMENT_REFUSED', message, { hint })

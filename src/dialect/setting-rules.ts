@@ -58,7 +58,11 @@ function refuseRowSecurity(change: SettingChange, context: PlanContext): Refusal
     return { code: 'STATEMENT_REFUSED', message, hint: 'Set it in the request that calls it.' }
   }
   if (context.role === 'admin') return undefined
-  return { code: 'FORBIDDEN', message: 'SET row_security = off is for admins' }
+  return {
+    code: 'FORBIDDEN',
+    message: 'SET row_security = off is for admins',
+    hint: 'pg_dump --enable-row-security dumps what a user may see.',
+  }
 }
 
 interface SettingRule {
@@ -204,8 +208,10 @@ export const userSettings: ReadonlySet<string> = new Set([
   'lc_time',
   'lock_timeout',
   'plan_cache_mode',
+  'restrict_nonsystem_relation_kind',
   'search_path',
   'statement_timeout',
+  'synchronize_seqscans',
   'timezone',
   'timezone_abbreviations',
   'transaction_deferrable',

@@ -2,27 +2,24 @@
  * What a client of the Postgres protocol finds in PostgreSQL's catalogs. Tools ask them for "all
  * schemas", and believe the server to be one's own:
  *
- *   pg_namespace        without the schemas in which the system keeps its things
- *   pg_database         with the one database under its name, which current_database() says too
- *   pg_locks            with the sessions that have and that want advisory locks
- *   pg_event_trigger,   without the system's own
- *   pg_default_acl
- *   pg_class            to pg_dump, without the rights of the system's roles
- *   pg_backend_pid(),   of the session, where one backend serves all
+ *   pg_namespace, …      see shown-tables.ts
+ *   current_database()   the one database under its name
+ *   pg_backend_pid()     of the session, where one backend serves all
+ *   pg_…_size(),         to users, in a way that tells nothing of others
+ *   set_config(), …
  *
  * Only reading is edited, by splices; what is stored (views, functions) stays as it was written.
  */
-import type { FuncCall, Node, RangeVar, SQLValueFunction, TypeCast } from 'libpg-query'
+import type { ColumnRef, FuncCall, Node, RangeVar, SQLValueFunction, TypeCast } from 'libpg-query'
 import { quoteIdentifier, type ComposedText } from './compose-text.js'
 import type { Splice } from './plan.js'
 import { Draft } from './rewrite/draft.js'
 import { visitScoped, type Scope } from './rewrite/scoped-tree.js'
 import { stripSchema } from './rewrite/strip-schema.js'
 import { afterName, findToken, significantAt, walkTokens } from './rewrite/token-walk.js'
+import type { Role } from './roles.js'
+import { databaseName, shownTable, type Reader, type Shown } from './shown-tables.js'
 import { fieldsOf, stringsOf, visitTree, type Statement } from './syntax-tree.js'
-
-/** The database that clients connect to; the engine's own is called as PGlite calls it. */
-export const databaseName = 'kalamdb'
 
 /** Whether `showCatalogs` may have something to do. */
 export function mayAskCatalogs(text: string): boolean {
@@ -30,21 +27,31 @@ export function mayAskCatalogs(text: string): boolean {
 }
 
 const asking =
-  /kalamdb|tableoid|regclass|pg_namespace|pg_database|pg_locks|pg_event_trigger|pg_default_acl|current_(?:database|catalog)|pg_backend_pid|pg_tablespace_location/i
+  /kalamdb|tableoid|regclass|pg_(?:namespace|database|collation|class|locks|event_trigger|default_acl|policies)|indkey|con(?:f?)key|information_schema|current_(?:database|catalog)|has_database_privilege|pg_backend_pid|pg_tablespace_location|pg_\w+_size|set_config|pg_get_sequence_data/i
 
-/** Splices for a statement whose text was composed with these `splices`. */
-export function showCatalogs({ kind, node }: Statement, composed: ComposedText): readonly Splice[] {
+/** Splices for a statement of a caller with this role, as it was composed. */
+export function showCatalogs(
+  { kind, node }: Statement,
+  { composed, role }: { readonly composed: ComposedText; readonly role: Role },
+): readonly Splice[] {
   const isReading = readingStatements.has(kind)
   const isRunning = isReading || changingStatements.has(kind)
   const draft = new Draft(composed)
-  const isDump = namesColumn(node, 'tableoid')
+  const { columns, schemas } = namesIn(node)
+  const reader: Reader = {
+    role,
+    isDump: columns.has('tableoid'),
+    readsKeys: ['indkey', 'conkey', 'confkey'].some((column) => columns.has(column)),
+    readsInformationSchema: schemas.has('information_schema'),
+  }
   const calls: Splice[] = []
   visitScoped(node, (key, fields, scope) => {
     // The keys name the types.
-    if (key === 'RangeVar' && isReading) showTable(fields, { root: node, draft, scope, isDump })
+    if (key === 'RangeVar' && isReading)
+      showTable(fields, { root: node, draft, scope, columns, reader })
     if (fields['catalogname'] === databaseName) dropDatabase(fields, draft)
     if (!isRunning) return
-    if (key === 'FuncCall') calls.push(...showCall(fields, draft))
+    if (key === 'FuncCall') calls.push(...showCall(fields, draft, reader))
     if (key === 'SQLValueFunction') nameCatalog(fields, draft)
     if (key === 'TypeCast') lookUpLocally(fields, draft)
   })
@@ -59,92 +66,6 @@ const changingStatements = new Set([
   ...['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt', 'CallStmt'],
 ])
 
-interface Shown {
-  readonly columns: readonly string[]
-  /** Expressions in the place of columns. */
-  readonly instead?: Readonly<Record<string, string>>
-  readonly where?: string
-}
-
-const ofSystem = `('kalam', 'kalam_deleted')`
-
-const shownAs: Readonly<Record<string, Shown>> = {
-  pg_namespace: {
-    columns: ['oid', 'nspname', 'nspowner', 'nspacl'],
-    where: `nspname not in ${ofSystem}`,
-  },
-  pg_database: {
-    columns: [
-      ...['oid', 'datname', 'datdba', 'encoding', 'datlocprovider', 'datistemplate'],
-      ...['datallowconn', 'dathasloginevt', 'datconnlimit', 'datfrozenxid', 'datminmxid'],
-      ...['dattablespace', 'datcollate', 'datctype', 'datlocale', 'daticurules'],
-      ...['datcollversion', 'datacl'],
-    ],
-    instead: {
-      datname: `case when oid = 5 then '${databaseName}' else datname end::pg_catalog.name`,
-    },
-  },
-  pg_locks: {
-    columns: [
-      ...['locktype', 'database', 'relation', 'page', 'tuple', 'virtualxid', 'transactionid'],
-      ...['classid', 'objid', 'objsubid', 'virtualtransaction', 'pid', 'mode', 'granted'],
-      ...['fastpath', 'waitstart'],
-    ],
-    // Advisory ones as 0010-waiting-locks has them.
-    instead: {
-      pid: `case locktype when 'advisory' then classid::int8::int4 else kalam.session() end`,
-      granted: `granted and (locktype <> 'advisory' or objsubid = 2)`,
-    },
-  },
-  pg_event_trigger: {
-    columns: [...['oid', 'evtname', 'evtevent', 'evtowner', 'evtfoid', 'evtenabled', 'evttags']],
-    where: `evtname !~ '^kalam_'`,
-  },
-  pg_default_acl: {
-    columns: ['oid', 'defaclrole', 'defaclnamespace', 'defaclobjtype', 'defaclacl'],
-    where: `pg_catalog.pg_get_userbyid(defaclrole) <> 'kalam_everything'`,
-  },
-}
-
-/** Rights that every server gives to the system's roles, and on `public` to admins. */
-const systemRight = '(kalam_(sys|reaper)=|kalam_admin=[^/]*/pg_database_owner)'
-
-function withoutSystem(acl: string): string {
-  return (
-    `case when ${acl}::text ~ '${systemRight}' then array(select item ` +
-    `from pg_catalog.unnest(${acl}) item where item::text !~ '^${systemRight}') else ${acl} end`
-  )
-}
-
-/**
- * pg_dump must find the schema of every table that it finds, and leaves out those that begin with
- * `pg_`: PostgreSQL's way to say that a schema is the system's. Only dumps ask for `tableoid`.
- */
-const dumpedAs: Readonly<Record<string, Shown>> = {
-  ...shownAs,
-  pg_namespace: {
-    columns: ['oid', 'nspname', 'nspowner', 'nspacl'],
-    instead: {
-      nspname:
-        `case when nspname in ('system', 'kalam', 'kalam_deleted') ` +
-        `then 'pg_' || nspname else nspname end::pg_catalog.name`,
-      nspacl: withoutSystem('nspacl'),
-    },
-  },
-  pg_class: {
-    columns: [
-      ...['oid', 'relname', 'relnamespace', 'reltype', 'reloftype', 'relowner', 'relam'],
-      ...['relfilenode', 'reltablespace', 'relpages', 'reltuples', 'relallvisible'],
-      ...['relallfrozen', 'reltoastrelid', 'relhasindex', 'relisshared', 'relpersistence'],
-      ...['relkind', 'relnatts', 'relchecks', 'relhasrules', 'relhastriggers'],
-      ...['relhassubclass', 'relrowsecurity', 'relforcerowsecurity', 'relispopulated'],
-      ...['relreplident', 'relispartition', 'relrewrite', 'relfrozenxid', 'relminmxid'],
-      ...['relacl', 'reloptions', 'relpartbound'],
-    ],
-    instead: { relacl: withoutSystem('relacl') },
-  },
-}
-
 /** What a row of a view has not, and a statement may ask for by name. */
 const rowColumns = ['tableoid', 'xmin', 'ctid']
 
@@ -152,53 +73,69 @@ interface TableContext {
   readonly root: Node
   readonly draft: Draft
   readonly scope: Scope
-  readonly isDump: boolean
+  /** Of the whole statement. */
+  readonly columns: ReadonlySet<string>
+  readonly reader: Reader
 }
 
-function showTable(table: RangeVar, { root, draft, scope, isDump }: TableContext): void {
+function showTable(table: RangeVar, { root, draft, scope, columns, reader }: TableContext): void {
   const { schemaname, relname = '', location, inh, alias } = table
-  const shown = (isDump ? dumpedAs : shownAs)[relname]
+  const shown = shownTable(relname, reader)
   if (shown === undefined || inh !== true || location === undefined) return
   if (schemaname !== undefined && schemaname !== 'pg_catalog') return
   if (schemaname === undefined && scope.names.has(relname)) return
   const start = draft.indexOf(location)
   const name = alias === undefined ? ` as ${quoteIdentifier(relname)}` : ''
-  draft.replace(start, afterName(draft.text, start), subselect(relname, shown, root) + name)
+  draft.replace(start, afterName(draft.text, start), subselect(relname, shown, columns) + name)
   stripSchema(root, { table, schema: 'pg_catalog' }, draft)
 }
 
-function subselect(name: string, { columns, instead = {}, where }: Shown, root: Node): string {
-  const asked = rowColumns.filter((column) => namesColumn(root, column))
+function subselect(name: string, shown: Shown, named: ReadonlySet<string>): string {
+  if ('view' in shown) return `kalam.${shown.view}`
+  const { columns, instead = {}, onDemand = {}, where } = shown
+  const asked = [...rowColumns, ...Object.keys(onDemand)].filter((each) => named.has(each))
   const list = [...asked, ...columns].map((column) => {
-    const expression = instead[column]
+    const expression = instead[column] ?? onDemand[column]
     return expression === undefined ? column : `${expression} as ${column}`
   })
   const condition = where === undefined ? '' : ` where ${where}`
   return `(select ${list.join(', ')} from pg_catalog.${name}${condition})`
 }
 
-function namesColumn(root: Node, column: string): boolean {
-  let found = false
+/** Names of columns, and of schemas of relations, that occur anywhere. */
+function namesIn(root: Node): { columns: ReadonlySet<string>; schemas: ReadonlySet<string> } {
+  const columns = new Set<string>()
+  const schemas = new Set<string>()
   visitTree(root, (key, fields) => {
+    const schema = fields['schemaname']
+    if (typeof schema === 'string') schemas.add(schema)
     if (key !== 'ColumnRef') return
     // The key names the type.
-    found ||= stringsOf((fields as { fields?: readonly Node[] }).fields).at(-1) === column
+    const name = stringsOf((fields as ColumnRef).fields).at(-1)
+    if (name !== undefined) columns.add(name)
   })
-  return found
+  return { columns, schemas }
 }
 
 /** Functions of `kalam` under the name of PostgreSQL's; `ofSession` get its number before all else. */
 const ownFunctions = {
-  named: /^(current_database|pg_tablespace_location)$/,
+  named: /^(current_database|has_database_privilege|pg_database_size|pg_tablespace_location)$/,
+  ofUsers:
+    /^(pg_(table|relation|indexes|total_relation|tablespace)_size|pg_get_sequence_data|set_config)$/,
   ofSession: /^pg_backend_pid$/,
 }
 
-function showCall({ funcname, args, location }: FuncCall, draft: Draft): Splice[] {
+function isOwn(name: string, { role, readsKeys, isDump }: Reader): boolean {
+  if (name === 'pg_get_indexdef') return readsKeys && !isDump
+  return ownFunctions.named.test(name) || (role !== 'admin' && ownFunctions.ofUsers.test(name))
+}
+
+function showCall({ funcname, args, location }: FuncCall, draft: Draft, reader: Reader): Splice[] {
   const [first = '', second] = stringsOf(funcname)
   const name = second ?? first
   if (location === undefined || (second !== undefined && first !== 'pg_catalog')) return []
   const isOfSession = ownFunctions.ofSession.test(name)
-  if (!isOfSession && !ownFunctions.named.test(name)) return []
+  if (!isOfSession && !isOwn(name, reader)) return []
   const start = draft.indexOf(location)
   const end = afterName(draft.text, start)
   const open = significantAt(draft.text, end)

@@ -72,7 +72,7 @@ export const statementRules = {
   DeclareCursorStmt: everyone('DECLARE', { reads: true, stateful: true, parameters: true }),
   FetchStmt: everyone('FETCH', { reads: true, stateful: true }),
   ClosePortalStmt: everyone('CLOSE', { reads: true, stateful: true }),
-  LockStmt: everyone('LOCK', { stateful: true }),
+  LockStmt: everyone('LOCK', { reads: true, stateful: true }),
   NotifyStmt: everyone('NOTIFY'),
 
   CreateStmt: everyone('CREATE TABLE', { ddl: true }),

@@ -23,6 +23,8 @@ export interface TableShape {
   readonly columns: readonly ColumnShape[]
   /** The primary key, without `_user_id`. */
   readonly key: readonly string[]
+  /** What the primary key is called; a plain table may have none. */
+  readonly keyName: string | undefined
   /** Where its deleted rows are, as SQL; a STREAM table keeps none. */
   readonly twin: string | undefined
 }

@@ -175,6 +175,76 @@ describe('Kysely', () => {
   })
 })
 
+describe('what generators of schemas ask for', () => {
+  beforeAll(() =>
+    server.sql(`
+      CREATE USER TABLE app.notes (
+        id integer PRIMARY KEY, head text UNIQUE, body text,
+        parent integer REFERENCES app.notes
+      );
+      ALTER TABLE app.notes ADD COLUMN later text;
+      CREATE INDEX notes_body ON app.notes (lower(body), later DESC);
+      CREATE STREAM TABLE app.pings (id uuid PRIMARY KEY, note text) TTL '1 hour'`),
+  )
+
+  test('the information schema has tables as they were written', async () => {
+    const columns = `SELECT table_name AS t, string_agg(column_name, ' ' ORDER BY ordinal_position) AS columns
+      FROM information_schema.columns WHERE table_schema = 'app' AND table_name IN ('notes', 'pings', 'prices')
+      GROUP BY table_name ORDER BY table_name`
+    expect((await pool.query(columns)).rows).toEqual([
+      { t: 'notes', columns: 'id head body parent later' },
+      { t: 'pings', columns: 'id note' },
+      { t: 'prices', columns: 'name price' },
+    ])
+    const keys = `SELECT constraint_name AS key, column_name AS name, ordinal_position AS at, position_in_unique_constraint AS of
+      FROM information_schema.key_column_usage WHERE table_schema = 'app' AND table_name = 'notes' ORDER BY 1`
+    expect((await pool.query(keys)).rows).toEqual([
+      { key: 'notes_head_key', name: 'head', at: 1, of: null },
+      { key: 'notes_parent_fkey', name: 'parent', at: 1, of: 1 },
+      { key: 'notes_pkey', name: 'id', at: 1, of: null },
+    ])
+    // Who reads both finds no column here that is not there.
+    const both = `SELECT a.attname AS name, c.data_type AS type FROM pg_attribute a JOIN pg_class r ON r.oid = a.attrelid
+      LEFT JOIN information_schema.columns c ON c.column_name = a.attname AND c.table_name = r.relname
+      WHERE r.oid = 'app.pings'::regclass AND a.attnum > 0 ORDER BY a.attnum`
+    expect((await pool.query(both)).rows).toEqual([
+      { name: 'id', type: 'uuid' },
+      { name: 'note', type: 'text' },
+    ])
+  })
+
+  test('who asks for the columns of keys has them as they were written', async () => {
+    const indexes = `SELECT i.indexrelid::regclass::text AS name, i.indnatts AS n,
+        array_agg(pg_get_indexdef(i.indexrelid, k.i, true) ORDER BY k.i) AS columns
+      FROM pg_index i CROSS JOIN LATERAL (SELECT generate_subscripts(i.indkey, 1) + 1) AS k(i)
+      WHERE i.indrelid IN ('app.notes'::regclass, 'app.pings'::regclass) GROUP BY 1, 2 ORDER BY 1`
+    expect((await pool.query(indexes)).rows).toEqual([
+      { name: 'app.notes_body', n: 2, columns: ['lower(body)', 'later'] },
+      { name: 'app.notes_head_key', n: 1, columns: ['head'] },
+      { name: 'app.notes_pkey', n: 1, columns: ['id'] },
+      { name: 'app.pings_pkey', n: 1, columns: ['id'] },
+    ])
+    const constraints = `SELECT conname AS name, conkey AS key, confkey AS of FROM pg_constraint
+      WHERE conrelid = 'app.notes'::regclass AND contype IN ('p', 'u', 'f') ORDER BY conname`
+    expect((await pool.query(constraints)).rows).toEqual([
+      { name: 'notes_head_key', key: [2], of: null },
+      { name: 'notes_parent_fkey', key: [4], of: [1] },
+      { name: 'notes_pkey', key: [1], of: null },
+    ])
+    // All else is told as it is.
+    const whole = `SELECT pg_get_indexdef(indexrelid) AS def, pg_get_indexdef(indexrelid, 1, true) AS first
+      FROM pg_index WHERE indexrelid = 'app.notes_pkey'::regclass`
+    expect((await pool.query(whole)).rows).toEqual([
+      {
+        def: 'CREATE UNIQUE INDEX notes_pkey ON app.notes USING btree (_user_id, id)',
+        first: '_user_id',
+      },
+    ])
+    const policies = `SELECT policyname FROM pg_policies WHERE schemaname = 'app'`
+    expect((await pool.query(policies)).rows).toEqual([])
+  })
+})
+
 describe('Knex', () => {
   let knex: Knex
   beforeAll(() => {
@@ -325,6 +395,55 @@ describe('TypeORM', () => {
     await todos.update({ id: made.id }, { title: 'changed' })
     expect(await todos.findOneBy({ id: made.id })).toEqual({ id: made.id, title: 'changed' })
     expect((await todos.delete({ title: 'changed' })).affected).toBe(1)
+    await source.destroy()
+  })
+
+  test('synchronize of managed tables adds what is new, and has nothing to do the second time', async () => {
+    await server.sql(`CREATE USER TABLE app.lists (id integer PRIMARY KEY, name text NOT NULL)`)
+    const listSchema = schemaOf<{ id: number; name: string }>({
+      name: 'lists',
+      schema: 'app',
+      columns: { id: { type: 'int', primary: true }, name: { type: 'text', unique: true } },
+    })
+    interface Task {
+      id: number
+      title: string
+      done: boolean | null
+      note: string | null
+      list: unknown
+    }
+    const identity = { type: 'int', primary: true, generatedIdentity: 'BY DEFAULT' } as const
+    const todoSchema = schemaOf<Task>({
+      name: 'todos',
+      schema: 'app',
+      columns: {
+        // TypeORM's declarations leave this kind out.
+        id: { ...identity, generated: 'identity' as 'increment' },
+        title: { type: 'text' },
+        done: { type: 'boolean', nullable: true, default: false },
+        note: { type: 'text', nullable: true },
+      },
+      relations: { list: { type: 'many-to-one', target: 'lists', onDelete: 'CASCADE' } },
+      indices: [{ columns: ['title', 'note'], name: 'todos_by_title' }],
+      uniques: [{ columns: ['title', 'done'] }],
+    })
+    const priceSchema = schemaOf<{ name: string; price: number }>({
+      name: 'prices',
+      schema: 'app',
+      columns: { name: { type: 'text', primary: true }, price: { type: 'int' } },
+    })
+    const { host, port, user, password, database } = server
+    const source = await new DataSource({
+      ...{ type: 'postgres', host, port, username: user, password, database },
+      ...{ installExtensions: false, entities: [listSchema, todoSchema, priceSchema] },
+    }).initialize()
+    const wanted = async () =>
+      (await source.driver.createSchemaBuilder().log()).upQueries.map(({ query }) => query)
+    const changes = await wanted()
+    expect(changes.filter((sql) => /DROP|_user_id|_deleted|prices/.test(sql))).toEqual([])
+    expect(changes).toHaveLength(6)
+    await source.synchronize()
+    expect(await wanted()).toEqual([])
     await source.destroy()
   })
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { clients, isMissing } from '../support/postgres-clients.js'
 import { runProgram } from '../support/run-program.js'
-import { openWireServer, type WireServer } from '../support/wire-server.js'
+import { libpqEnv, openWireServer, type WireServer } from '../support/wire-server.js'
 
 const schema = `
   CREATE SCHEMA app;
@@ -131,6 +131,56 @@ describe.skipIf(isMissing('pgDump', 'pgRestore', 'psql18'))('pg_dump 18', () => 
     await expectSame()
   })
 
+  test.each([['--clean'], ['--clean', '--if-exists']])(
+    'with %s %s, made again over itself by psql',
+    async (...args) => {
+      const file = await dump(args)
+      if (args.length > 1) await emptyTarget()
+      for (const round of ['over what is there', 'again']) {
+        const { exit, stderr } = await runProgram(
+          clients.psql18,
+          ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', file],
+          { env: target.env },
+        )
+        expect({ round, exit, stderr }).toEqual({ round, exit: 0, stderr: '' })
+      }
+      await expectSame()
+    },
+  )
+
+  test('in the custom format, made again over itself by pg_restore --clean', async () => {
+    const file = await dump(['-Fc'])
+    const { exit, stderr } = await runProgram(
+      clients.pgRestore,
+      ['--clean', '--exit-on-error', '--single-transaction', '-d', 'kalamdb', file],
+      { env: target.env },
+    )
+    expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' })
+    await expectSame()
+    expect(await target.rows('SELECT name FROM app.prices INCLUDE DELETED WHERE _deleted')).toEqual(
+      [],
+    )
+  })
+
+  test('with the rights of a user, made again where that user is', async () => {
+    const alice = await target.createUser('alice')
+    await target.sql(`GRANT SELECT ON app.prices TO 'alice'`)
+    const file = join(folder, 'rights')
+    for (const [program, args] of [
+      [clients.pgDump, ['--clean', '-f', file]],
+      [clients.psql18, ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', file]],
+    ] as const) {
+      const { exit, stderr } = await runProgram(program, args, { env: target.env })
+      expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' })
+    }
+    const { stdout } = await runProgram(
+      clients.psql18,
+      ['-X', '-At', '-c', 'SELECT count(*) FROM app.prices'],
+      { env: libpqEnv(alice) },
+    )
+    expect(stdout).toBe('2\n')
+  })
+
   test('of one table', async () => {
     const text = readFileSync(await dump(['-t', 'app.prices']), 'utf8')
     expect(text).toContain('COPY app.prices (name, price')
@@ -141,5 +191,6 @@ describe.skipIf(isMissing('pgDump', 'pgRestore', 'psql18'))('pg_dump 18', () => 
     const text = readFileSync(await dump([]), 'utf8')
     expect(text).not.toMatch(/^CREATE (SCHEMA (kalam|system)|EVENT TRIGGER|ROLE)/m)
     expect(text).not.toMatch(/kalam_deleted|scram|digest/)
+    expect(text).not.toMatch(/^CREATE (TRIGGER|POLICY) kalam_/m)
   })
 })

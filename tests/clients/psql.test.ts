@@ -66,9 +66,20 @@ describe.each([
           '\\do',
         ],
         ...['\\dx', '\\dy', '\\db', '\\dc', '\\dD', '\\dF', '\\sf shop.twice', '\\sv shop.cheap'],
-        ...['\\drds', '\\dL', '\\dC', '\\ddp', '\\det', '\\dRp', '\\dRs', '\\dX', '\\dm'],
-        // psql 15 asks for columns that the catalogs of PostgreSQL 18 no longer have.
-        ...(version === 15 ? [] : ['\\l', '\\dO']),
+        ...[
+          '\\l',
+          '\\l+',
+          '\\dO',
+          '\\drds',
+          '\\dL',
+          '\\dC',
+          '\\ddp',
+          '\\det',
+          '\\dRp',
+          '\\dRs',
+          '\\dX',
+          '\\dm',
+        ],
         ...['\\dA', '\\dAc', '\\da shop.*', '\\dconfig work_mem'],
       ]
       const heading = (command: string) => `\\echo '== ${command.replaceAll('\\', '\\\\')}'\n`
@@ -143,7 +154,8 @@ Indexes:
     })
 
     test('\\l, \\du and \\conninfo tell of the one database and of the caller', () => {
-      if (version !== 15) expect(shown('\\l')).toMatch(/^ kalamdb +\|/m)
+      expect(shown('\\l')).toMatch(/^ kalamdb +\|/m)
+      expect(shown('\\l+')).toMatch(/^ kalamdb .* kB +\|/m)
       expect(shown('\\du')).toMatch(/^ kalam_admin +\|/m)
       expect(shown('\\conninfo')).toContain('kalamdb')
       expect(shown('\\conninfo')).toContain('root')

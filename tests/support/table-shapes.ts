@@ -20,6 +20,7 @@ function table(id: number, name: string, kind: TableKind, columns: string): Tabl
   const system = systemColumns[kind].map((each) => column(each, true))
   return {
     ...{ id, name, kind, schema: 'app', version: 1, key: [before.split(' ')[0] ?? ''] },
+    keyName: `${name}_pkey`,
     columns: [...own(before), ...system, ...(after === undefined ? [] : own(after))],
     twin: kind === 'user' || kind === 'shared' ? `kalam_deleted.t${id}` : undefined,
   }

@@ -4,6 +4,7 @@ import { isManaged, isPerUser, kindName, reservedColumns, type TableShape } from
 import { rewriteTableConstraint, type ConstraintContext } from './constraint-text.js'
 import { liftFrom } from './create-table.js'
 import type { Draft } from './draft.js'
+import { skipDroppedKey } from './dumped-parts.js'
 import { ConstraintNames } from './postgres-names.js'
 import type { FindTable } from './find-table.js'
 import { rewriteRetention } from './retention.js'
@@ -17,7 +18,7 @@ export function rewriteAlterTable(alter: AlterTableStmt, draft: Draft, find: Fin
   const { relation: table, cmds } = alter
   if (table === undefined) return
   const shape = find(table)
-  if (rewriteRetention(alter, shape, draft)) return
+  if (rewriteRetention(alter, shape, draft) || skipDroppedKey(alter, shape, draft)) return
   const commands = (cmds ?? []).flatMap((node) => fieldsOf(node, 'AlterTableCmd') ?? [])
   const context = constraintContext(alter, commands, { draft, find, shape })
   for (const [number, command] of commands.entries()) {

@@ -1,9 +1,9 @@
 /** `ALTER TABLE t SET (deleted_retention_hours = 24)` and `RESET`: how long deleted rows are kept. */
 import type { AlterTableCmd, AlterTableStmt, DefElem } from 'libpg-query'
-import { quoteIdentifier } from '../compose-text.js'
 import { fieldsOf } from '../syntax-tree.js'
 import { isManaged, kindName, type TableShape } from '../table-shape.js'
 import type { Draft } from './draft.js'
+import { quoteTable } from './quote-table.js'
 
 const option = 'deleted_retention_hours'
 /** As of the server's setting `tables.deleted_retention_hours`. */
@@ -26,8 +26,7 @@ export function rewriteRetention(
     throw draft.refusal(at, `${option} is set by an ALTER TABLE of its own`)
   const isReset = commands[0]?.subtype === 'AT_ResetRelOptions'
   const hours = isReset ? 'null' : String(hoursOf(given, draft))
-  const name = `${quoteIdentifier(shape.schema)}.${quoteIdentifier(shape.name)}`
-  const text = `call kalam.keep_deleted('${name.replaceAll("'", "''")}', ${hours})`
+  const text = `call kalam.keep_deleted(${quoteTable(shape)}, ${hours})`
   draft.replace(0, draft.text.length, text, draft.indexOf(table?.location))
   draft.command = 'ALTER TABLE'
   return true

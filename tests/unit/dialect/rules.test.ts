@@ -68,6 +68,8 @@ const matrix: readonly (readonly [string, string, string, string])[] = [
   ['close kalam1', no, no, no],
   ['update t set a = 1 where current of kalam_c', no, no, admins],
   ['lock table t', ok, ok, admins],
+  ['lock table t in access share mode', ok, ok, ok],
+  ['lock table t in row share mode', ok, ok, admins],
   ['set constraints all deferred', ok, ok, admins],
   ['notify x', ok, ok, admins],
   ['notify kalam_x', no, no, admins],
@@ -432,6 +434,7 @@ describe('roles in GRANT and REVOKE', () => {
   test.each([
     'grant select on t to kalam_user',
     'revoke all on t from kalam_service, kalam_admin',
+    'grant select on t to kalam_u_0f2c6d0bafd24a8e9d6cf5d3a1b2c3d4',
     'alter default privileges for role kalam_admin grant usage on schemas to public',
   ])('%s is allowed: dumps read so', (sql) => {
     expect(outcomeOf(sql)).toBe(ok)

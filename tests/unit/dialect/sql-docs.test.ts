@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { settingsOfUsers } from '#src/catalog/migrations/0011-shown-columns.js'
 import { userSettings } from '#src/dialect/setting-rules.js'
 import { rows } from '../../support/managed-table-cells.js'
 
@@ -10,6 +11,12 @@ test('docs/sql.md names every setting that everyone may set, and no other', () =
   const named = [...section.matchAll(/`(\w+)`/g)].map((match) => match[1])
   const formats = ['datestyle', 'intervalstyle', 'bytea_output', 'extra_float_digits']
   expect([...named, ...formats].sort()).toEqual([...userSettings].sort())
+})
+
+test('set_config on the Postgres wire knows every setting that everyone may set', () => {
+  // A key that may only read must not set these; what is added needs a step of the system schema.
+  const known = [...settingsOfUsers, 'transaction_read_only', 'default_transaction_read_only']
+  expect(known.sort()).toEqual([...userSettings].sort())
 })
 
 test.each(['user', 'admin'] as const)(

@@ -388,6 +388,21 @@ describe('ALTER TABLE', () => {
     ['alter table prices add unique (price)', 'alter table prices add unique (price)'],
     ['alter table todos disable trigger mine', 'alter table todos disable trigger mine'],
     ['alter table todos rename title to name', 'alter table todos rename title to name'],
+    // As pg_dump --clean writes it, and nobody else.
+    [
+      'alter table only todos drop constraint todos_pkey',
+      `call kalam.keep_primary_key('"app"."todos"')`,
+    ],
+    [
+      'alter table if exists only app."Tödo""s" drop constraint if exists "Tödo""s_pkey"',
+      `call kalam.keep_primary_key('"app"."Tödo""s"')`,
+    ],
+    ...[
+      'alter table todos drop constraint todos_pkey',
+      'alter table only todos drop constraint todos_title_key',
+      'alter table only todos drop constraint todos_pkey, drop title',
+      'alter table only watched drop constraint watched_pkey',
+    ].map((sql): [string, string] => [sql, sql]),
   ])('%s', (sql, text) => {
     expect(rewritten(sql).composed.text).toBe(text)
   })
