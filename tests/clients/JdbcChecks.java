@@ -1,9 +1,11 @@
 // What Java programs and tools do by JDBC. Prints a line for each check: its name, then `ok` or
-// what was wrong. Run from its source: java -cp postgresql.jar JdbcChecks.java URL USER PASSWORD
+// what was wrong. Run from its source: java -cp postgresql.jar JdbcChecks.java URL METRICS USER KEY ROOT KEY
 
 import java.io.ByteArrayOutputStream;
+import java.io.InputStream;
 import java.io.StringReader;
 import java.io.StringWriter;
+import java.net.URI;
 import java.sql.Array;
 import java.sql.BatchUpdateException;
 import java.sql.Connection;
@@ -36,11 +38,19 @@ public class JdbcChecks {
   static String url;
   static String user;
   static String password;
+  /** Where the server's figures are. */
+  static String metrics;
+  /** What those may do who make no tables. */
+  static final List<String> asUser = List.of(
+      "tables", "columns", "keysAndIndexes", "otherMetadata", "values", "preparedPastThreshold",
+      "sameStatementOnTwoConnections", "generatedKeys", "fetchSize", "notifications", "cancelling",
+      "updatableResults");
 
   public static void main(String[] args) {
     url = args[0];
-    user = args[1];
-    password = args[2];
+    metrics = args[1];
+    user = args[2];
+    password = args[3];
     Map<String, Check> checks = new LinkedHashMap<>();
     checks.put("tables", JdbcChecks::tables);
     checks.put("columns", JdbcChecks::columns);
@@ -60,6 +70,9 @@ public class JdbcChecks {
     checks.put("errors", JdbcChecks::errors);
     checks.put("updatableResults", JdbcChecks::updatableResults);
     checks.put("savepointPerStatement", JdbcChecks::savepointPerStatement);
+    for (String name : asUser) report(name + "AsUser", checks.get(name));
+    user = args[4];
+    password = args[5];
     checks.forEach(JdbcChecks::report);
     System.exit(0);
   }
@@ -149,15 +162,19 @@ public class JdbcChecks {
       DatabaseMetaData meta = db.getMetaData();
       List<String> key = read(meta.getPrimaryKeys(null, "app", "prices"), "COLUMN_NAME", "PK_NAME");
       same(key, List.of("name|prices_pkey"));
-      List<String> own = read(meta.getPrimaryKeys(null, "app", "todos"), "COLUMN_NAME");
-      same(own.contains("id"), true);
+      // As they were written, without the _user_id that stands in front.
+      List<String> own = read(meta.getPrimaryKeys(null, "app", "todos"), "COLUMN_NAME", "KEY_SEQ");
+      same(own, List.of("id|1"));
       List<String> imported = read(
-          meta.getImportedKeys(null, "app", "todos"), "PKTABLE_NAME", "PKCOLUMN_NAME", "FKCOLUMN_NAME");
-      same(imported.contains("lists|id|list_id"), true);
+          meta.getImportedKeys(null, "app", "todos"), "PKTABLE_NAME", "PKCOLUMN_NAME", "FKCOLUMN_NAME", "KEY_SEQ");
+      same(imported, List.of("lists|id|list_id|1"));
       same(read(meta.getExportedKeys(null, "app", "lists"), "FKTABLE_NAME").contains("todos"), true);
       List<String> indexes = read(
           meta.getIndexInfo(null, "app", "prices", false, true), "INDEX_NAME", "COLUMN_NAME", "NON_UNIQUE");
       same(indexes, List.of("prices_pkey|name|f", "prices_price|price|t"));
+      List<String> ofUsers = read(
+          meta.getIndexInfo(null, "app", "todos", false, true), "INDEX_NAME", "COLUMN_NAME", "ORDINAL_POSITION");
+      same(ofUsers, List.of("todos_pkey|id|1", "todos_title|lower(title)|1", "todos_title|at|2"));
     }
   }
 
@@ -303,14 +320,16 @@ public class JdbcChecks {
     try (Connection db = connect()) {
       String sql = "INSERT INTO app.todos (title) VALUES (?)";
       try (PreparedStatement insert = db.prepareStatement(sql, new String[] {"id"})) {
+        List<Integer> ids = new ArrayList<>();
         for (int n = 1; n <= 3; n += 1) {
           insert.setString(1, "task " + n);
           same(insert.executeUpdate(), 1);
           try (ResultSet keys = insert.getGeneratedKeys()) {
             keys.next();
-            same(keys.getInt("id"), n);
+            ids.add(keys.getInt("id"));
           }
         }
+        same(ids, List.of(ids.get(0), ids.get(0) + 1, ids.get(0) + 2));
       }
       try (PreparedStatement insert = db.prepareStatement(sql, Statement.RETURN_GENERATED_KEYS)) {
         insert.setString(1, "all columns");
@@ -403,11 +422,28 @@ public class JdbcChecks {
 
   static final String endless = "SELECT count(*) FROM (SELECT generate_series(1, 4000000000)) n";
 
+  /** What clients had run, and what runs now, in the server's own figures. */
+  static long unitsSoFar() throws Exception {
+    String name = "kalamdb_wire_units_total ";
+    try (InputStream page = URI.create(metrics).toURL().openStream()) {
+      return new String(page.readAllBytes(), "UTF-8").lines()
+          .filter(line -> line.startsWith(name)).findFirst()
+          .map(line -> Long.parseLong(line.substring(name.length()))).orElseThrow();
+    }
+  }
+
+  static void waitForUnitAfter(long units) throws Exception {
+    Instant deadline = Instant.now().plusSeconds(30);
+    while (unitsSoFar() == units)
+      if (Instant.now().isAfter(deadline)) throw new AssertionError("the statement did not arrive");
+  }
+
   static void cancelling() throws Exception {
     try (Connection db = connect(); Statement statement = db.createStatement()) {
+      long unitsBefore = unitsSoFar();
       Thread canceller = new Thread(() -> {
         try {
-          Thread.sleep(300);
+          waitForUnitAfter(unitsBefore);
           statement.cancel();
         } catch (Exception error) {
           throw new RuntimeException(error);
@@ -462,15 +498,15 @@ public class JdbcChecks {
   static void updatableResults() throws Exception {
     try (Connection db = connect();
         Statement statement = db.createStatement(ResultSet.TYPE_SCROLL_INSENSITIVE, ResultSet.CONCUR_UPDATABLE)) {
-      run(db, "CREATE TABLE app.edited (id integer PRIMARY KEY, name text); INSERT INTO app.edited VALUES (1, 'a'), (2, 'b')");
-      try (ResultSet rows = statement.executeQuery("SELECT id, name FROM app.edited ORDER BY id")) {
+      run(db, "INSERT INTO app.lists VALUES (1, 'a'), (2, 'b')");
+      try (ResultSet rows = statement.executeQuery("SELECT id, name FROM app.lists ORDER BY id")) {
         rows.last();
         rows.updateString("name", "changed");
         rows.updateRow();
         rows.first();
         rows.deleteRow();
       }
-      same(ask(db, "SELECT name FROM app.edited"), List.of("changed"));
+      same(ask(db, "SELECT name FROM app.lists"), List.of("changed"));
     }
   }
 

@@ -7,10 +7,9 @@ import { runProgram } from '../support/run-program.js'
 import { openWireServer, type WireServer } from '../support/wire-server.js'
 
 const program = join(import.meta.dirname, 'JdbcChecks.java')
-const names = Array.from(
-  readFileSync(program, 'utf8').matchAll(/checks\.put\("(\w+)"/g),
-  ([, name = '']) => name,
-)
+const source = readFileSync(program, 'utf8')
+const names = Array.from(source.matchAll(/checks\.put\("(\w+)"/g), ([, name = '']) => name)
+const ofUsers = /asUser = List\.of\((.*?)\)/s.exec(source)?.[1]?.match(/\w+/g) ?? []
 
 describe.skipIf(isMissing('java', 'jdbcJar'))('JDBC', () => {
   let server: WireServer
@@ -28,10 +27,13 @@ describe.skipIf(isMissing('java', 'jdbcJar'))('JDBC', () => {
       );
       CREATE SHARED TABLE app.prices (name text PRIMARY KEY, price numeric(8,2) NOT NULL);
       CREATE INDEX prices_price ON app.prices (price);
+      CREATE INDEX todos_title ON app.todos (lower(title), at);
       COMMENT ON TABLE app.prices IS 'what things cost';
       CREATE VIEW app.open AS SELECT id FROM app.todos;
+      GRANT SELECT ON app.prices, app.open TO user;
       CREATE FUNCTION app.twice(n integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT n * 2'`)
     const { host, port, user, password, database } = server
+    const alice = await server.createUser('alice')
     const { stdout, stderr } = await runProgram(
       clients.java,
       [
@@ -39,8 +41,8 @@ describe.skipIf(isMissing('java', 'jdbcJar'))('JDBC', () => {
         clients.jdbcJar,
         program,
         `jdbc:postgresql://${host}:${port}/${database}`,
-        user,
-        password,
+        `${server.server.url}/metrics`,
+        ...[alice.user, alice.password, user, password],
       ],
       { env: {}, deadlineMs: 120_000 },
     )
@@ -56,5 +58,9 @@ describe.skipIf(isMissing('java', 'jdbcJar'))('JDBC', () => {
 
   test.each(names)('%s', (name) => {
     expect(answers.get(name)).toBe('ok')
+  })
+
+  test.each(ofUsers)('%s, as a user', (name) => {
+    expect(answers.get(`${name}AsUser`)).toBe('ok')
   })
 })
