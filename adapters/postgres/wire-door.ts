@@ -5,6 +5,7 @@
 import { randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { AdapterParts } from '../../src/database/adapter.js'
+import { Emptiness } from '../../src/database/emptiness.js'
 import { DbError } from '../../src/errors.js'
 import { Conversation, stopped } from './conversation.js'
 import { logIn, type Arrival } from './log-in.js'
@@ -30,7 +31,7 @@ export class WireDoor {
   readonly #open = new Map<number, Cancellable>()
   readonly #sockets = new Set<WireSocket>()
   #isStopping = false
-  #onEmpty: (() => void) | undefined
+  readonly #emptiness = new Emptiness(() => this.#open.size + this.#starting.size === 0)
 
   constructor(parts: AdapterParts, certificate: ServerCertificate | undefined) {
     this.#parts = parts
@@ -82,16 +83,7 @@ export class WireDoor {
 
   /** Resolves when all have ended, or after `timeoutMs`. */
   emptied(timeoutMs: number): Promise<void> {
-    if (this.#open.size + this.#starting.size === 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer)
-        this.#onEmpty = undefined
-        resolve()
-      }
-      const timer = setTimeout(done, timeoutMs)
-      this.#onEmpty = done
-    })
+    return this.#emptiness.reached(timeoutMs)
   }
 
   async #serve(socket: WireSocket): Promise<void> {
@@ -115,7 +107,7 @@ export class WireDoor {
     } finally {
       clearTimeout(timer)
       this.#starting.delete(socket)
-      this.#tellIfEmpty()
+      this.#emptiness.check()
     }
   }
 
@@ -181,7 +173,7 @@ export class WireDoor {
         this.#open.delete(processId)
         this.#sockets.delete(socket)
         log.debug('a client of the Postgres wire has left', { process: processId })
-        this.#tellIfEmpty()
+        this.#emptiness.check()
       },
     })
   }
@@ -228,10 +220,6 @@ export class WireDoor {
       ...{ from: socket.remote, user: presence.caller.name, process: processId },
       ...{ application: request.settings.get('application_name'), tls: socket.isSecure },
     })
-  }
-
-  #tellIfEmpty(): void {
-    if (this.#open.size + this.#starting.size === 0) this.#onEmpty?.()
   }
 }
 

@@ -1,4 +1,5 @@
 /** All WebSockets of the door: opens them, keeps them awake, ends them when the server stops. */
+import { Emptiness } from '../database/emptiness.js'
 import type { Door } from './reply.js'
 import type { RequestHead } from './request-head.js'
 import type { SocketAcceptor, SocketConnection, SocketListener } from './socket-connection.js'
@@ -16,7 +17,7 @@ export class Sockets implements SocketAcceptor {
   readonly #heart: NodeJS.Timeout
   readonly #beatMs: number
   #lastBeatMs = performance.now()
-  #onEmpty: (() => void) | undefined
+  readonly #emptiness = new Emptiness(() => this.#sessions.size === 0)
 
   constructor(door: Door) {
     this.#door = door
@@ -42,7 +43,7 @@ export class Sockets implements SocketAcceptor {
       connection,
       onEnd: () => {
         this.#sessions.delete(session)
-        if (this.#sessions.size === 0) this.#onEmpty?.()
+        this.#emptiness.check()
       },
     })
     this.#sessions.add(session)
@@ -62,16 +63,7 @@ export class Sockets implements SocketAcceptor {
 
   /** Resolves when all have ended, or after `timeoutMs`. */
   emptied(timeoutMs: number): Promise<void> {
-    if (this.#sessions.size === 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer)
-        this.#onEmpty = undefined
-        resolve()
-      }
-      const timer = setTimeout(done, timeoutMs)
-      this.#onEmpty = done
-    })
+    return this.#emptiness.reached(timeoutMs)
   }
 
   #beat(): void {
