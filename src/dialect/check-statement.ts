@@ -91,7 +91,7 @@ function refuseReading(
   const [column] = rowVersions
   if (column === undefined || context.role === 'admin') return undefined
   const hint = "They tell of other users' transactions."
-  return { ...forAdmins('the columns xmin and xmax', hint), byte: column }
+  return { ...forAdmins('reading xmin and xmax', hint), byte: column }
 }
 
 function allTargets(survey: Survey): TargetSchema[] {

@@ -27,7 +27,7 @@ export function mayAskCatalogs(text: string): boolean {
 }
 
 const asking =
-  /kalamdb|tableoid|regclass|pg_(?:namespace|database|collation|class|locks|event_trigger|default_acl|policies)|indkey|con(?:f?)key|information_schema|current_(?:database|catalog)|has_database_privilege|pg_backend_pid|pg_tablespace_location|pg_\w+_size|set_config|pg_get_sequence_data/i
+  /kalamdb|tableoid|regclass|pg_(?:namespace|database|collation|class|locks|event_trigger|default_acl|policies)|indkey|con(?:f?)key|information_schema|current_(?:database|catalog)|has_database_privilege|pg_backend_pid|pg_tablespace_location|pg_\w+_size|pg_stat_get_numscans|set_config|pg_get_sequence_data/i
 
 /** Splices for a statement of a caller with this role, as it was composed. */
 export function showCatalogs(
@@ -121,7 +121,7 @@ function namesIn(root: Node): { columns: ReadonlySet<string>; schemas: ReadonlyS
 const ownFunctions = {
   named: /^(current_database|has_database_privilege|pg_database_size|pg_tablespace_location)$/,
   ofUsers:
-    /^(pg_(table|relation|indexes|total_relation|tablespace)_size|pg_get_sequence_data|set_config)$/,
+    /^(pg_(table|relation|indexes|total_relation|tablespace)_size|pg_stat_get_numscans|pg_get_sequence_data|set_config)$/,
   ofSession: /^pg_backend_pid$/,
 }
 

@@ -142,7 +142,7 @@ describe.each([
 test('no figure of the catalogs is that of others’ rows', async () => {
   const { rows } = await pool.query(
     `SELECT relpages, reltuples, relallvisible, relfrozenxid::text AS xid, pg_relation_size(oid) AS bytes,
-            pg_total_relation_size(oid) AS all_bytes, pg_database_size(current_database()) AS database
+            pg_total_relation_size(oid) AS all_bytes, pg_stat_get_numscans(oid) AS scans, pg_database_size(current_database()) AS database
        FROM pg_class WHERE oid = 'app.todos'::regclass`,
   )
   expect(rows).toEqual([
@@ -153,6 +153,7 @@ test('no figure of the catalogs is that of others’ rows', async () => {
       xid: '0',
       bytes: null,
       all_bytes: null,
+      scans: null,
       database: null,
     },
   ])

@@ -30,7 +30,7 @@ export const shownColumns: Migration = {
   name: 'shown-columns',
   sql: [
     tableNumbers(),
-    sizes(),
+    figures(),
     ofDatabases(),
     settings(),
     sequences(),
@@ -47,13 +47,15 @@ function tableNumbers(): string {
     .join('\n')
 }
 
-/** Sizes are of all users' rows. To users they are unknown, which tools show as nothing. */
-function sizes(): string {
+/** Figures are of all users' rows. To users they are unknown, which tools show as nothing. */
+function figures(): string {
   const ofRelations = ['table', 'indexes', 'total_relation', 'relation'].map(
     (what) => `pg_${what}_size(relation regclass)`,
   )
+  // DBeaver shows beside an index how often it was used.
+  const scans = 'pg_stat_get_numscans(relation oid)'
   const ofSpaces = ['oid', 'name'].map((type) => `pg_tablespace_size(space ${type})`)
-  return [...ofRelations, 'pg_relation_size(relation regclass, fork text)', ...ofSpaces]
+  return [...ofRelations, 'pg_relation_size(relation regclass, fork text)', scans, ...ofSpaces]
     .map(
       (signature) => `
 create function kalam.${signature} returns bigint
