@@ -16,7 +16,13 @@ import type { Splice } from './plan.js'
 import { Draft } from './rewrite/draft.js'
 import { visitScoped, type Scope } from './rewrite/scoped-tree.js'
 import { stripSchema } from './rewrite/strip-schema.js'
-import { afterName, findToken, significantAt, walkTokens } from './rewrite/token-walk.js'
+import {
+  afterName,
+  findToken,
+  significantAt,
+  walkTokens,
+  type WalkedToken,
+} from './rewrite/token-walk.js'
 import type { Role } from './roles.js'
 import { databaseName, shownTable, type Reader, type Shown } from './shown-tables.js'
 import { fieldsOf, stringsOf, visitTree, type Statement } from './syntax-tree.js'
@@ -86,8 +92,20 @@ function showTable(table: RangeVar, { root, draft, scope, columns, reader }: Tab
   if (schemaname === undefined && scope.names.has(relname)) return
   const start = draft.indexOf(location)
   const name = alias === undefined ? ` as ${quoteIdentifier(relname)}` : ''
+  spellOut(start, draft)
   draft.replace(start, afterName(draft.text, start), subselect(relname, shown, columns) + name)
   stripSchema(root, { table, schema: 'pg_catalog' }, draft)
+}
+
+/** `TABLE pg_class` takes nothing but a name. */
+function spellOut(start: number, draft: Draft): void {
+  let before: WalkedToken | undefined
+  for (const token of walkTokens(draft.text, 0)) {
+    if (token.start >= start) break
+    before = token
+  }
+  if (before?.kind === 'word' && before.word === 'table')
+    draft.replace(before.start, before.end, 'select * from')
 }
 
 function subselect(name: string, shown: Shown, named: ReadonlySet<string>): string {

@@ -164,6 +164,18 @@ test('no figure of the catalogs is that of others’ rows', async () => {
 })
 
 test.each([
+  'TABLE pg_class',
+  '(table pg_catalog.pg_namespace) UNION ALL TABLE pg_namespace',
+  'WITH pg_class AS (SELECT 1) TABLE pg_class',
+  'SELECT pg_catalog.pg_class.relname FROM pg_catalog.pg_class NATURAL JOIN pg_policies',
+  'SELECT c.* FROM pg_class c LEFT JOIN pg_database d ON d.oid = c.oid',
+  'SELECT x FROM pg_class AS t (a, x)',
+])('%s is answered', async (sql) => {
+  const { rowCount } = await pool.query(sql)
+  expect(rowCount).not.toBeNull()
+})
+
+test.each([
   [`set_config('search_path', 'app', false)`, 'app'],
   [`set_config('app.tenant', $1, true)`, 'x'],
   [`set_config('TimeZone', 'Asia/Seoul', true)`, 'Asia/Seoul'],
