@@ -42,10 +42,15 @@ function isDigit(code: number): boolean {
   return code >= 0x30 && code <= 0x39
 }
 
-/** What an unquoted name may start with. Halves of surrogate pairs are none: see `isBeyond`. */
+/** What an unquoted name may start with. Halves of surrogate pairs are left to `isBeyond`. */
 function isWord(code: number): boolean {
   const letter = code | 0x20
-  return (letter >= 0x61 && letter <= 0x7a) || code === underscore || (code > 0x7f && code < 0xd800)
+  const isLetter = (letter >= 0x61 && letter <= 0x7a) || code === underscore
+  return isLetter || (code > 0x7f && !isSurrogate(code))
+}
+
+function isSurrogate(code: number): boolean {
+  return code >= 0xd800 && code <= 0xdfff
 }
 
 /** The index after a name; a quote right behind it would make it the prefix of a string. */
@@ -88,6 +93,6 @@ function isBeyond(sql: string, at: number, code: number): boolean {
     case 0x2f: // /
       return sql.charCodeAt(at + 1) === 0x2a
     default:
-      return code >= 0xd800 && code <= 0xdfff
+      return isSurrogate(code)
   }
 }

@@ -58,8 +58,9 @@ export async function openDialect(options: DialectOptions): Promise<Dialect> {
       const alike = shape === undefined ? undefined : shapes?.get(shape)?.get(variant)
       if (alike !== undefined) return withText(alike, sql)
       const plans = planAll(readSources(sql, context, options.statementsMax), context, parser)
-      // A text of a shape that comes again takes the place of no other.
-      if (shape !== undefined && hasShape(plans)) keepPlans(shapes, shape, variant, plans)
+      // A text of a shape that comes again takes the place of no other, and its values are not kept.
+      if (shape !== undefined && hasShape(plans))
+        keepPlans(shapes, shape, variant, withText(plans, shape))
       else keepPlans(cache, sql, variant, plans)
       return plans
     },
