@@ -537,6 +537,19 @@ describe('I3: the one backend’s own', () => {
     expect(await session.run(look)).toBe('mine')
   })
 
+  // Statistics hold values, and all users have their temporary tables as one role.
+  test('ANALYZE passes over temporary tables of others', async () => {
+    const session = await world.enter()
+    await session.must(`CREATE TEMP TABLE analysed AS SELECT 'mine'::text AS whose`)
+    expect(await session.run('SELECT whose FROM analysed')).toBe('mine')
+    await other.must('ANALYZE')
+    const look = `SELECT count(*)::text FROM pg_stats WHERE tablename = 'analysed'`
+    expect(await world.look(look)).toEqual(everybody(look, '0'))
+    await session.must('INSERT INTO analysed VALUES (NULL); ANALYZE')
+    expect(await session.run(look)).toBe('1')
+    expect(await session.run('SELECT count(*)::text FROM analysed')).toBe('2')
+  })
+
   test('random numbers that one has seeded are not foretold to another', async () => {
     const session = await world.enter()
     const seeded = async () => {

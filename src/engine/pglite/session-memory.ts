@@ -130,7 +130,21 @@ export class SessionMemory {
    * PostgreSQL takes relations that it met in another session's turn for another's, whose pages are
    * not to be read: they are the present session's.
    */
-  claimRelations(oids: readonly number[], { oid: schema, toastOid }: TemporarySchema): void {
+  claimRelations(oids: readonly number[], schema: TemporarySchema): void {
+    this.#setLocal(oids, schema, 1)
+  }
+
+  /** The other way round: their session leaves, and what runs over all tables is to pass over them. */
+  disownRelations(oids: readonly number[], schema: TemporarySchema): void {
+    this.#setLocal(oids, schema, 0)
+  }
+
+  /** Of those that PostgreSQL remembers; it looks at the others anew. */
+  #setLocal(
+    oids: readonly number[],
+    { oid: schema, toastOid }: TemporarySchema,
+    isLocal: 0 | 1,
+  ): void {
     const memory = this.#memory
     for (const oid of oids) {
       const entry = this.#options.findInHash(memory.word(this.#places.relations), oid)
@@ -138,7 +152,7 @@ export class SessionMemory {
       const address = memory.word(entry + relationOfEntry)
       const found = memory.word(memory.word(address + relation.form) + formSchema)
       if (found === schema || found === toastOid)
-        memory.setByte(address + relation.isLocalTemporary, 1)
+        memory.setByte(address + relation.isLocalTemporary, isLocal)
     }
   }
 

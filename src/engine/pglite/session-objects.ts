@@ -69,6 +69,7 @@ export class SessionObjects {
       before.sequences = this.#memory.sequences
       before.random = this.#memory.random
       if (before.madeMore) this.#keep(before)
+      if (before.schema !== undefined) this.#memory.disownRelations(before.relations, before.schema)
     }
     const schemaBefore = before?.schema ?? this.#default
     this.#resident = own
