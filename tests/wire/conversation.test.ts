@@ -83,6 +83,15 @@ describe('I4: units', () => {
     expect(tagsOf(await client.upTo('Z'))).toBe('Z')
   })
 
+  test('after an error are passed over up to Sync, a Query too', async () => {
+    await using entered = await enter()
+    const { client } = entered
+    client.send(parse('select 1/0'), bind, execute, frame('Q', 'select 1\0'), sync)
+    client.send(frame('Q', 'select 2\0'))
+    expect(tagsOf(await client.upTo('Z'))).toBe('1EZ')
+    expect(valuesOf(await client.upTo('Z'))).toEqual(['2'])
+  })
+
   test('of many clients go on side by side', async () => {
     const entered = await Promise.all(Array.from({ length: 10 }, () => enter()))
     const answers = await Promise.all(

@@ -258,8 +258,9 @@ class LocalWireSession implements WireSession {
       case clientTag.flush:
         return this.#pipeline.flush()
       case clientTag.query:
-        // What fails before a Query without a Sync in between passes it over too.
-        return this.#pipeline.passesOver ? undefined : this.#query(message)
+        return this.#pipeline.passesOver || this.#pipeline.isOpen
+          ? this.#queryAfterOpen(message)
+          : this.#query(message)
       case clientTag.functionCall:
         return this.#pipeline.passesOver ? undefined : this.#refuseFunctionCall()
       default:
@@ -277,6 +278,12 @@ class LocalWireSession implements WireSession {
       this.#refuse(error)
       return undefined
     }
+  }
+
+  /** What fails before a Query without a Sync in between passes it over too. */
+  async #queryAfterOpen(message: Uint8Array): Promise<void> {
+    if (!this.#pipeline.passesOver) await this.#pipeline.flush()
+    if (!this.#pipeline.passesOver) await this.#query(message)
   }
 
   async #query(message: Uint8Array): Promise<void> {
