@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { openTestServer, type TestServer } from '../support/server.js'
 import {
   WireClient,
+  cancelOf,
   errorOf,
   frame,
   tagsOf,
@@ -134,6 +135,21 @@ describe('I4: COPY … FROM STDIN', () => {
     client.send(query(copyIn), data('1\tone\n'), query('select 1'))
     expect(codesOf(await client.upTo('Z'))).toHaveLength(1)
     expect(tagsOf(await client.query('select 1'))).toBe('TDCZ')
+    expect(await countOf(client)).toBe('0')
+  })
+
+  test.each(['', 'begin'])('ends with a CancelRequest before its data (%s)', async (begin) => {
+    await using client = await WireClient.connect({ port: server.wirePort })
+    const greeting = await client.logIn(root)
+    if (begin !== '') await client.query(begin)
+    client.send(query(copyIn), data('1\tone\n'))
+    expect((await client.next()).tag).toBe('G')
+    await using canceller = await WireClient.connect({ port: server.wirePort })
+    canceller.send(cancelOf(greeting))
+    expect(await canceller.closed()).toEqual([])
+    client.send(data('2\ttwo\n'), done)
+    expect(codesOf(await client.upTo('Z'))).toEqual(['57014'])
+    if (begin !== '') await client.query('rollback')
     expect(await countOf(client)).toBe('0')
   })
 

@@ -317,6 +317,8 @@ describe('names', () => {
     expect(inShort(await one.query('DISCARD ALL'))).toEqual(['DISCARD ALL', 'ready I'])
     expect(errorOf(await one.query('SELECT * FROM mine'))).toMatchObject({ code: '42P01' })
     expect(errorOf(await one.query('BEGIN; DISCARD ALL'))).toMatchObject({ code: '25001' })
+    // The other's end waits for the engine.
+    await one.query('ROLLBACK')
   })
 
   test('of a cursor tell the row to change', async () => {
