@@ -245,6 +245,7 @@ async function buildDatabase(parts: {
       streamIdleTimeoutMs: config.http.stream_idle_timeout_ms,
       idempotencyBytesMax: config.http.idempotency_bytes_max,
       copyBytesMax: config.http.copy_body_bytes_max,
+      notifiedBytesMax: config.postgres_wire.notified_bytes_max,
     },
     spools: new Spools({
       folder: join(config.server.data_dir, 'spool'),

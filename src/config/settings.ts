@@ -569,6 +569,14 @@ export const sections = {
         description:
           'Bytes that wait in memory for a client to read them; what is more waits on the disk.',
       }),
+      notified_bytes_max: integer({
+        default: 16 * MiB,
+        min: 64 * KiB,
+        max: 1 * GiB,
+        unit: 'bytes',
+        description:
+          'Most notifications that wait for a client which is busy or does not read; one more ends it.',
+      }),
       send_timeout_ms: integer({
         default: minuteMs,
         min: 100,

@@ -55,6 +55,8 @@ export interface DatabaseSettings {
   readonly idempotencyBytesMax: number
   /** Data of one COPY … FROM. */
   readonly copyBytesMax: number
+  /** What one session was notified of and its client has not heard. */
+  readonly notifiedBytesMax: number
 }
 
 export interface DatabaseOptions {

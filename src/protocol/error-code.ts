@@ -46,7 +46,7 @@ export const errorCodes = {
   RATE_LIMITED: { status: 429, sqlState: '53400', retry: true },
   /** More subscriptions on a WebSocket than `socket.subscriptions_max`. */
   TOO_MANY_SUBSCRIPTIONS: { status: 429, sqlState: '53400', retry: false },
-  /** More than `socket.buffered_bytes_max` waited for a reader. Nothing is lost: resume from the last cursor. */
+  /** More than `socket.buffered_bytes_max` waited for a reader. Nothing is lost: resume from the last cursor. Or more than `postgres_wire.notified_bytes_max` of notifications, which are lost. */
   SUBSCRIBER_TOO_SLOW: { status: 429, sqlState: '53400', retry: true },
   /** A WebSocket or a client of the Postgres wire was not authenticated, or gave no sign of life, in time. */
   SOCKET_TIMEOUT: { status: 408, sqlState: '08006', retry: true },

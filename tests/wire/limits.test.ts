@@ -21,6 +21,7 @@ const limits = {
   unit_bytes_max: 8_192,
   ahead_bytes_max: 1_024,
   buffered_bytes_max: 65_536,
+  notified_bytes_max: 65_536,
   send_timeout_ms: 1_000,
 } as const
 const burst = 200
@@ -193,6 +194,61 @@ test('postgres_wire.send_timeout_ms: whoever reads nothing is ended, and others 
   await expect.poll(() => figure(name), pollOptions).toBe(before + 1)
   expect(tagsOf(await other.query('select 1'))).toBe('TDCZ')
   client.cut()
+})
+
+describe('postgres_wire.notified_bytes_max', () => {
+  /** Tag, length, process, channel `news`. */
+  const headBytes = 1 + 4 + 4 + 5
+  const count = 64
+  const fitting = limits.notified_bytes_max / count - headBytes - 1
+
+  /** Notifies somebody who cannot be told yet: the data of a COPY is waited for. */
+  async function notifiedMeanwhile(bytes: number): Promise<WireClient> {
+    const client = await enter({ user: 'reader', password: await readersKey })
+    await client.query('listen news')
+    client.send(frame('Q', 'copy heard from stdin\0'))
+    expect((await client.next()).tag).toBe('G')
+    await server.sql(`select pg_notify('news', rpad(n::text, ${bytes}, 'x'))
+      from generate_series(1, ${count}) n`)
+    return client
+  }
+
+  let readersKey: Promise<string>
+  beforeAll(async () => {
+    readersKey = server.createUser('reader')
+    await server.sql('create table heard (a int); grant insert on heard to user')
+  })
+
+  test('bytes wait for whoever is busy', async () => {
+    await using client = await notifiedMeanwhile(fitting)
+    client.send(frame('c'))
+    expect(tagsOf(await client.upTo('Z'))).toBe(`C${'A'.repeat(count)}Z`)
+  })
+
+  test('and one more for each end the connection', async () => {
+    await using client = await notifiedMeanwhile(fitting + 1)
+    const [message] = await client.closed()
+    expect(message && errorOf(message)).toMatchObject({ severity: 'FATAL', code: '53400' })
+    expect(message && errorOf(message).hint).toContain('postgres_wire.notified_bytes_max')
+  })
+
+  test('and whoever reads nothing is ended, busy or not', async () => {
+    await using client = await enter({ user: 'reader', password: await readersKey })
+    await client.query('listen news')
+    client.socket.pause()
+    const name = 'wire_ended_total{code="SUBSCRIBER_TOO_SLOW"}'
+    const before = await figure(name)
+    const notify = `select pg_notify('news', rpad(n::text, 7900, 'x')) from generate_series(1, 1000) n`
+    // The kernel takes some megabytes.
+    for (let round = 0; (await figure(name)) === before; round++) {
+      expect(round).toBeLessThan(10)
+      await server.sql(notify)
+      expect(await figure('wire_buffered_bytes')).toBeLessThan(
+        // What was being sent when the last of them came.
+        limits.buffered_bytes_max + 2 * limits.notified_bytes_max,
+      )
+    }
+  })
 })
 
 describe('limits.requests_per_second_per_key', () => {

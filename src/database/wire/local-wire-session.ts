@@ -56,6 +56,7 @@ export interface WireRooms {
     readonly streamPieceBytes: number
     readonly streamIdleTimeoutMs: number
     readonly copyBytesMax: number
+    readonly notifiedBytesMax: number
   }
 }
 
@@ -151,6 +152,7 @@ class LocalWireSession implements WireSession {
     this.#effects = new SessionEffects({
       ...{ namePrefix, identity, client },
       ...{ hub: rooms.hub, pipeline: this.#pipeline },
+      notifiedBytesMax: rooms.settings.notifiedBytesMax,
       forgetStatements: (name) => this.#extended.forget(name),
     })
     this.#composer = new SessionComposer({

@@ -5,8 +5,10 @@
 import type { SessionEffect } from '../../dialect/plan.js'
 import type { Identity, Notification } from '../../engine/engine.js'
 import { DbError } from '../../errors.js'
+import type { WireClient } from '../wire-session.js'
 import { asideMessages } from './aside.js'
 import { clientMessage, clientTag, target } from './client-messages.js'
+import { HeldNotifications } from './held-notifications.js'
 import { nameInPostgres } from './own-names.js'
 import type { NotificationHub, NotificationListener } from './notification-hub.js'
 import type { Pipeline } from './pipeline.js'
@@ -17,7 +19,9 @@ export interface SessionEffectsOptions {
   readonly hub: NotificationHub
   readonly identity: Identity
   readonly namePrefix: string
-  readonly client: { readonly send: (messages: Uint8Array) => void | Promise<void> }
+  readonly client: Pick<WireClient, 'send' | 'end'>
+  /** `postgres_wire.notified_bytes_max`. */
+  readonly notifiedBytesMax: number
   /** Forgets a statement that the client prepared by Parse, or all of them; their names. */
   readonly forgetStatements: (name: string | undefined) => readonly string[]
 }
@@ -74,13 +78,13 @@ export class SessionEffects {
   #savepoints: { readonly name: string; readonly listening: number }[] = []
   /** Of LISTENs that are not committed yet: their transaction may notify them too. */
   readonly #hoped = new Set<string>()
-  /** Notified while the session was busy. */
-  #notified: { readonly channel: string; readonly message: Uint8Array }[] = []
-  #isBusy = false
+  readonly #notified: HeldNotifications
   readonly #listener: NotificationListener = (notification) => this.#hear(notification)
 
   constructor(options: SessionEffectsOptions) {
+    const { client, notifiedBytesMax: bytesMax } = options
     this.#options = options
+    this.#notified = new HeldNotifications({ client, bytesMax })
   }
 
   /** Adds what is to happen before the statement itself. Errors: QUERY_REJECTED in a transaction. */
@@ -145,22 +149,22 @@ export class SessionEffects {
     if (isCommit) for (const apply of listening) apply(this.#channels)
     for (const channel of before)
       if (!this.#channels.has(channel)) this.#options.hub.unlisten(channel, this.#listener)
-    this.#notified = this.#notified.filter(({ channel }) => this.#channels.has(channel))
+    this.#notified.keepOnly(this.#channels)
   }
 
   /** The session works from now on; what is notified waits for its end. */
   begin(): void {
-    this.#isBusy = true
+    this.#notified.hold()
   }
 
   /** What was notified meanwhile, for the client to hear before ReadyForQuery. */
   takeNotified(): readonly Uint8Array[] {
-    return this.#notified.splice(0).map(({ message }) => message)
+    return this.#notified.take()
   }
 
   /** The session waits for its client, outside a transaction. */
   rest(): void {
-    this.#isBusy = false
+    this.#notified.release()
     for (const [name, isHeld] of this.#cursors) if (!isHeld) this.#cursors.delete(name)
   }
 
@@ -198,9 +202,7 @@ export class SessionEffects {
     id.writeInt32BE(processId)
     const names = Buffer.from(`${channel}\0${payload}\0`)
     const message = serverMessage(serverTag.notification, Buffer.concat([id, names]))
-    if (this.#isBusy) this.#notified.push({ channel, message })
-    // A client that is gone is its door's to see.
-    else void Promise.resolve(this.#options.client.send(message)).catch(() => undefined)
+    this.#notified.add(channel, message)
   }
 
   #closeStatements(): void {
