@@ -125,7 +125,8 @@ export interface SessionOptions {
   readonly processId?: number
   /**
    * Called when the session's transaction was ended for being too long or idle (TRANSACTION_TIMEOUT,
-   * 25P04 or 25P03), unless a unit runs. Its next unit, and each after it, fails with the same.
+   * 25P04 or 25P03), or the engine was restarted (ENGINE_RESTARTED) and with it all that the session
+   * had, unless a unit runs. Its next unit, and each after it, fails with the same.
    */
   readonly onExpired?: (error: DbError) => void
 }

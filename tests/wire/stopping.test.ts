@@ -1,10 +1,14 @@
 /** What clients of the Postgres wire hear when the server stops. */
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { makeScratchFolder } from '../support/scratch-folder.js'
 import { openTestServer, type TestServer } from '../support/server.js'
 import { WireClient, errorOf, frame, tagsOf, type WireMessage } from '../support/raw-wire-client.js'
 
-const open = (shutdownTimeoutMs: number) =>
+const open = (shutdownTimeoutMs: number, diskModule?: string) =>
   openTestServer({
+    ...(diskModule === undefined ? {} : { diskModule }),
     settings: {
       'postgres_wire.enabled': true,
       'server.shutdown_timeout_ms': shutdownTimeoutMs,
@@ -64,4 +68,21 @@ test('G1: what runs longer is cancelled, and told so', async () => {
   expect(errors.map(({ code }) => code)).toEqual(['57014', '57P01'])
   expect(errors.at(-1)).toMatchObject(shutdown)
   await stopping
+})
+
+test('K2: all clients are ended with the engine, idle ones too: nothing of their sessions is left', async () => {
+  const folder = makeScratchFolder('kalam-fault-')
+  const fault = join(folder, 'fault')
+  const disk = new URL('../support/disks/faulty.mjs', import.meta.url)
+  disk.searchParams.set('switch', fault)
+  await using server = await open(1_000, disk.href)
+  const [listener, fatal] = [await enter(server), await enter(server)]
+  await listener.query('listen news')
+  writeFileSync(fault, 'wal-sync EIO')
+  fatal.send(frame('Q', 'create table lost ()\0'))
+  for (const client of [listener, fatal])
+    expect(lastError(await client.closed())).toMatchObject({ severity: 'FATAL', code: '57P01' })
+  rmSync(folder, { recursive: true })
+  await using next = await enter(server)
+  expect(tagsOf(await next.query('listen news; notify news'))).toBe('CCAZ')
 })

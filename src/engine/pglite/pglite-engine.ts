@@ -99,7 +99,8 @@ export class PGliteEngine implements Engine {
   readonly #pending = new Map<number, PendingUnit>()
   readonly #restartedAt: number[] = []
   readonly #commitListeners = new Set<() => void>()
-  readonly #expiryListeners = new Map<number, (ended: Outcome) => void>()
+  /** Of sessions: told why one is over, though none of its units runs. */
+  readonly #endListeners = new Map<number, (why: Outcome | DbError) => void>()
   readonly #notificationListeners = new Set<(notification: Notification) => void>()
   #lock: FolderLock | undefined
   #database = ''
@@ -194,12 +195,12 @@ export class PGliteEngine implements Engine {
       id,
       leaseMs: options.leaseMs ?? this.#options.transactionTimeoutMs,
       idleMs: options.idleMs ?? this.#options.idleTransactionTimeoutMs,
-      closed: () => this.#expiryListeners.delete(id),
+      closed: () => this.#endListeners.delete(id),
     })
     const { onExpired } = options
     if (onExpired !== undefined)
-      this.#expiryListeners.set(id, (ended) => {
-        const error = session.expired(ended)
+      this.#endListeners.set(id, (why) => {
+        const error = session.expired(why)
         if (error !== undefined) onExpired(error)
       })
     return session
@@ -512,7 +513,7 @@ export class PGliteEngine implements Engine {
         replied: (serial, ended, bytes) => this.#replied(serial, ended, bytes),
         aside: (aside) => this.#setAside(aside),
         parts: (serial, end) => this.#openParts(serial, end),
-        expired: (session, ended) => this.#expiryListeners.get(session)?.(ended),
+        expired: (session, ended) => this.#endListeners.get(session)?.(ended),
         died: (cause) => {
           if (this.#status.kind === 'ready') void this.#restart(cause)
         },
@@ -568,6 +569,7 @@ export class PGliteEngine implements Engine {
     this.#options.log.error('the engine is started again', { cause })
     const old = this.#link
     this.#waitingForEngine = this.#saveUnbegun(cause)
+    this.#endSessions(restarted(cause))
     this.#link = undefined
     this.#givenBack.clear()
     this.#started = this.#replace(old, cause)
@@ -595,6 +597,11 @@ export class PGliteEngine implements Engine {
       else this.#settle(pending.serial, pending.cancelled?.error ?? restarted(cause))
     }
     return unbegun
+  }
+
+  /** Those that nothing runs of; the others are told by their units. */
+  #endSessions(error: DbError): void {
+    for (const tell of [...this.#endListeners.values()]) tell(error)
   }
 
   #tooManyRestarts(): boolean {
@@ -739,11 +746,12 @@ class PGliteSession implements Session {
     return this.#generation !== generation || status.kind === 'restarting'
   }
 
-  /** Why it was ended, unless a unit runs, which is told. */
-  expired(ended: Outcome): DbError | undefined {
-    if (this.#running !== undefined) return undefined
+  /** Why it was ended, unless a unit runs, which is told, or none ever has. */
+  expired(why: Outcome | DbError): DbError | undefined {
+    if (this.#running !== undefined || this.#generation === undefined) return undefined
+    if (why instanceof DbError) return why
     const { leaseMs, idleMs } = this.#life
-    return ended === outcome.idleExpired ? idleTimeout(idleMs) : leaseTimeout(leaseMs)
+    return why === outcome.idleExpired ? idleTimeout(idleMs) : leaseTimeout(leaseMs)
   }
 
   #identity(begins: boolean): SessionIdentity {
@@ -769,7 +777,7 @@ class PGliteSession implements Session {
     this.cancel()
     // Only then it is known whether there is a session, and in which engine.
     await this.#running?.ended
-    if (this.#generation !== this.#engine.generation) return
+    if (this.#isGone()) return
     const kind = this.#life.leavesState === false ? action.close : action.closeAndClean
     try {
       await this.#engine.submit(emptyUnit(Infinity), kind, this.#identity(false))
