@@ -92,6 +92,42 @@ describe('I4: units', () => {
     expect(valuesOf(await client.upTo('Z'))).toEqual(['2'])
   })
 
+  test('that are passed over prepare and forget nothing', async () => {
+    await using entered = await enter()
+    const { client } = entered
+    const named = (sql: string) => frame('P', `kept\0${sql}\0\0\0`)
+    const bindNamed = frame('B', '\0kept\0\0\0\0\0\0\0')
+    const answer = async (...messages: readonly Buffer[]) => {
+      client.send(...messages, sync)
+      const heard = await client.upTo('Z')
+      const error = heard.find(({ tag }) => tag === 'E')
+      return error === undefined ? valuesOf(heard).join() : errorOf(error).code
+    }
+    await answer(named('select 4'))
+    await client.query('select 1/0; deallocate all')
+    expect(await answer(parse('select 1'), frame('E', 'no\0\0\0\0\0'))).toBe('34000')
+    expect(await answer(frame('E', 'no\0\0\0\0\0'), parse('select 2'), parse('select 3'))).toBe(
+      '34000',
+    )
+    expect(await answer(bind, execute)).toBe('1')
+    expect(await answer(bindNamed, execute)).toBe('4')
+    // PostgreSQL has forgotten it with this, and so did we not forget it before.
+    await client.query('discard all')
+    expect(await answer(bindNamed, execute)).toBe('26000')
+  })
+
+  test('find nothing of a Query before them', async () => {
+    await using entered = await enter()
+    const { client } = entered
+    for (const message of [execute, frame('D', 'P\0')]) {
+      await client.query('begin; select 1')
+      client.send(message, sync)
+      const [error] = await client.upTo('Z')
+      expect(error && errorOf(error)).toMatchObject({ code: '34000' })
+      await client.query('rollback')
+    }
+  })
+
   test('of many clients go on side by side', async () => {
     const entered = await Promise.all(Array.from({ length: 10 }, () => enter()))
     const answers = await Promise.all(

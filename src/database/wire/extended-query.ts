@@ -92,15 +92,23 @@ export class ExtendedQuery {
     this.#unnamedIsThere = false
   }
 
-  /** Forgets a statement that was prepared, or all of them; the names of those that were there. */
-  forget(name: string | undefined): readonly string[] {
+  /** Forgets a statement that was prepared, or all of them; by name, what remembers it again. */
+  forget(name: string | undefined): ReadonlyMap<string, () => void> {
     const names = name === undefined ? [...this.#statements.keys()] : [name]
-    return names.filter((each) => each !== '' && this.#statements.delete(each))
+    const forgotten = new Map<string, () => void>()
+    for (const each of names) {
+      const statement = this.#statements.get(each)
+      if (each === '' || statement === undefined) continue
+      this.#statements.delete(each)
+      forgotten.set(each, () => this.#statements.set(each, statement))
+    }
+    return forgotten
   }
 
-  /** A Query ends the unnamed statement, as in PostgreSQL. */
+  /** A Query ends the unnamed statement and portal, as in PostgreSQL; ours runs by those. */
   forgetUnnamed(): void {
     this.#statements.delete('')
+    this.#portals.delete('')
     this.#unnamedIsThere = false
   }
 
@@ -251,15 +259,16 @@ export class ExtendedQuery {
       add()
       return undefined
     }
+    const bound = this.#portal(name)
     const sent =
       name === '' ? message : clientMessage(clientTag.describe, what, this.#backendName(name))
-    this.#add(this.#portals.get(name)?.runnable, sent)
+    this.#add(bound?.runnable, sent)
     return undefined
   }
 
   #execute(message: Uint8Array): undefined | Promise<void> {
     const { portal, rowsMax } = readExecute(message)
-    const bound = this.#portals.get(portal)
+    const bound = this.#portal(portal)
     const { runnable, statement } = bound ?? {}
     if (bound !== undefined && statement?.plan !== undefined && isKalam(statement.plan))
       return this.#options.runKalam(statement.plan, formatsOf(bound))
@@ -392,6 +401,14 @@ export class ExtendedQuery {
     if (name !== '') return this.#preparedBySql(name)
     const message = 'unnamed prepared statement does not exist'
     throw new DbError('QUERY_REJECTED', message, { sqlState: '26000' })
+  }
+
+  /** Of those that are not known PostgreSQL knows whether DECLARE made them. Errors: 34000. */
+  #portal(name: string): Portal | undefined {
+    const portal = this.#portals.get(name)
+    if (portal === undefined && name === '')
+      throw new DbError('QUERY_REJECTED', 'portal "" does not exist', { sqlState: '34000' })
+    return portal
   }
 
   #preparedBySql(name: string): Prepared {

@@ -615,7 +615,7 @@ export class Pipeline {
 }
 
 function passOver({ steps }: Part): void {
-  for (const step of steps) step.failed?.(undefined)
+  for (const step of steps.toReversed()) step.failed?.(undefined)
 }
 
 /** For a CancelRequest, in PostgreSQL's words. */

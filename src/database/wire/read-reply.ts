@@ -180,9 +180,10 @@ const ownStates: ReadonlySet<string> = new Set([
   ...[changedSchemaState, temporaryObjectState, advisoryLockState],
 ])
 
-/** The first is the one that failed. */
+/** The first is the one that failed. The last is told first: each takes back what it did after those. */
 export function failEach(steps: readonly Step[], error: DbError): void {
-  for (const [index, step] of steps.entries()) step.failed?.(index === 0 ? error : undefined)
+  for (let index = steps.length - 1; index >= 0; index--)
+    steps[index]?.failed?.(index === 0 ? error : undefined)
 }
 
 function hides(step: Step | undefined, tag: number): boolean {

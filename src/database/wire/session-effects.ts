@@ -22,8 +22,8 @@ export interface SessionEffectsOptions {
   readonly client: Pick<WireClient, 'send' | 'end'>
   /** `postgres_wire.notified_bytes_max`. */
   readonly notifiedBytesMax: number
-  /** Forgets a statement that the client prepared by Parse, or all of them; their names. */
-  readonly forgetStatements: (name: string | undefined) => readonly string[]
+  /** Forgets a statement that the client prepared by Parse, or all of them; by name, what remembers it again. */
+  readonly forgetStatements: (name: string | undefined) => ReadonlyMap<string, () => void>
 }
 
 const hidden = { hides: 'everything' } as const
@@ -206,25 +206,32 @@ export class SessionEffects {
   }
 
   #closeStatements(): void {
-    const names = [...this.#statements, ...this.#options.forgetStatements(undefined)]
+    const parsed = this.#options.forgetStatements(undefined)
+    const prepared = [...this.#statements]
     this.#statements.clear()
-    for (const name of names) this.#close(target.statement, name)
+    for (const name of prepared)
+      this.#close(target.statement, name, () => this.#statements.add(name))
+    for (const [name, remember] of parsed) this.#close(target.statement, name, remember)
   }
 
   #closeCursors(): void {
-    for (const name of this.#cursors.keys()) this.#close(target.portal, name)
+    const cursors = [...this.#cursors]
     this.#cursors.clear()
+    for (const [name, isHeld] of cursors)
+      this.#close(target.portal, name, () => this.#cursors.set(name, isHeld))
   }
 
-  #close(what: number, name: string): void {
+  /** Where it was passed over PostgreSQL has it still, and `remember` says so. */
+  #close(what: number, name: string, remember: () => void): void {
     const { pipeline, identity, namePrefix } = this.#options
     const named = nameInPostgres(namePrefix, name)
-    pipeline.add(identity, clientMessage(clientTag.close, what, named), hidden)
+    const step = { ...hidden, failed: remember }
+    pipeline.add(identity, clientMessage(clientTag.close, what, named), step)
   }
 
   #discardAll(): void {
     const { pipeline, identity } = this.#options
-    if (pipeline.isEngaged || pipeline.hasExecutes)
+    if (pipeline.status !== 'I' || pipeline.hasExecutes)
       throw new DbError('QUERY_REJECTED', 'DISCARD ALL cannot run inside a transaction block', {
         sqlState: '25001',
       })
