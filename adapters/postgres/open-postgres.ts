@@ -1,4 +1,4 @@
-/** The door of the Postgres wire (ADR 0017). */
+/** The door of the Postgres wire (ADR 0016). */
 import { createServer, type Server } from 'node:net'
 import type { Adapter, AdapterParts, OpenAdapter } from '../../src/database/adapter.js'
 import { DbError } from '../../src/errors.js'

@@ -9,7 +9,7 @@
  *   lease   that ownership; others wait. It has deadlines.
  *
  * A session either ends when its caller's request does, and leaves nothing, or it lasts: then others
- * use the engine between its units, and find nothing of it; see ADR 0016.
+ * use the engine between its units, and find nothing of it; see ADR 0018.
  */
 import type { DbError } from '../errors.js'
 
