@@ -270,6 +270,18 @@ test('a Query whose commit fails says that alone, and a pipeline what came befor
   await wire.query('DROP TABLE later; DROP TABLE later2')
 })
 
+test('a table that a function has changed is another to the next statement', async () => {
+  await using wire = await openWire(server)
+  await wire.query('CREATE USER TABLE app.before (id int PRIMARY KEY)')
+  await wire.query('INSERT INTO app.before VALUES (1); DELETE FROM app.before')
+  await wire.query(`CREATE FUNCTION app.rename() RETURNS void LANGUAGE plpgsql
+    AS 'BEGIN ALTER TABLE app.before RENAME TO behind; END'`)
+  await wire.query('SELECT count(*) FROM app.before INCLUDE DELETED; SELECT app.rename()')
+  const count = 'SELECT count(*) FROM app.behind INCLUDE DELETED'
+  expect(inShort(await wire.query(count))).toContain('row 1')
+  await wire.query('DROP FUNCTION app.rename; DROP TABLE app.behind')
+})
+
 describe('names', () => {
   test('of prepared statements and cursors are a session’s own', async () => {
     await using one = await openWire(server)
@@ -306,6 +318,15 @@ describe('names', () => {
     expect(inShort(await other.query(`EXECUTE s (4); EXECUTE ${long}`))).toContain('row other4')
     expect(inShort(await other.query('DISCARD ALL'))).toEqual(['DISCARD ALL', 'ready I'])
     expect(errorOf(await other.query(`EXECUTE ${long}`))).toMatchObject({ code: '26000' })
+  })
+
+  test('that differ past what PostgreSQL keeps of them are two', async () => {
+    await using wire = await openWire(server)
+    const long = 'n'.repeat(60)
+    await wire.query(`PREPARE ${long}1 AS SELECT 'one'; PREPARE ${long}2 AS SELECT 'two'`)
+    expect(inShort(await wire.query(`EXECUTE ${long}1; EXECUTE ${long}2`))).toEqual(
+      expect.arrayContaining(['row one', 'row two']),
+    )
   })
 
   test('of temporary tables too, until DISCARD', async () => {
