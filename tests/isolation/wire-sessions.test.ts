@@ -419,6 +419,18 @@ test('I3: deadlines end one’s own transaction and one’s own wait, and nobody
   }
 })
 
+test.each(['BEGIN', 'BEGIN; CREATE TABLE app.held (id int)'])(
+  'I4: a CancelRequest ends the wait for another’s transaction: %s',
+  async (begin) => {
+    const holder = await world.enter()
+    const waiting = await world.enter()
+    await holder.must(begin)
+    expect(await waiting.cancelled('SELECT count(*) FROM app.todos')).toBe('57014')
+    await holder.must('ROLLBACK')
+    expect(await waiting.run('SELECT count(*)::text FROM app.todos')).toBe('0')
+  },
+)
+
 describe('I3: an advisory lock', () => {
   interface Lock {
     readonly name: string

@@ -87,11 +87,6 @@ export class ExtendedQuery {
     this.#portals.clear()
   }
 
-  /** Someone else's text became PostgreSQL's unnamed statement. */
-  unnamedIsTaken(): void {
-    this.#unnamedIsThere = false
-  }
-
   /** Forgets a statement that was prepared, or all of them; by name, what remembers it again. */
   forget(name: string | undefined): ReadonlyMap<string, () => void> {
     const names = name === undefined ? [...this.#statements.keys()] : [name]
