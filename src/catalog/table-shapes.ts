@@ -25,7 +25,7 @@ export class TableShapeStore {
     return (this.#loading ??= this.#loadAndKeep())
   }
 
-  /** The tables as a session sees them that has changed some. They are not kept. */
+  /** The tables as a session sees them that has changed some, or has temporary ones. They are not kept. */
   loadWithin(runner: QueryRunner): Promise<TableShapes> {
     return this.#read(runner)
   }
@@ -94,9 +94,9 @@ class LoadedShapes implements TableShapes {
   }
 }
 
-/** Managed and watched tables, and every other relation of the same name. One backend: one pg_temp. */
+/** Managed and watched tables, and every other relation of the same name; of temporary ones the session's own. */
 const selectShapes = `
-  select case when n.nspname like 'pg\\_temp\\_%' then 'pg_temp' else n.nspname::text end,
+  select case when n.oid = pg_my_temp_schema() then 'pg_temp' else n.nspname::text end,
          c.relname::text, t.id::text, t.kind, t.version::text,
          (select format('%I.%I', tn.nspname, tc.relname)
             from pg_class tc join pg_namespace tn on tn.oid = tc.relnamespace where tc.oid = t.twin),
@@ -114,6 +114,7 @@ const selectShapes = `
     join pg_namespace n on n.oid = c.relnamespace
     left join kalam.tables t on t.tab = c.oid
    where c.relkind in ('r', 'p', 'v', 'm', 'f')
+     and (c.relpersistence <> 't' or n.oid = pg_my_temp_schema())
      and c.relname in (select m.relname from kalam.tables x join pg_class m on m.oid = x.tab)`
 
 function readRelation(row: readonly TextValue[]): Relation {

@@ -549,6 +549,19 @@ describe('I3: the one backend’s own', () => {
     expect(await session.run(look)).toBe('mine')
   })
 
+  test('a temporary table hides a managed one of its name from its session alone', async () => {
+    const session = await world.enter()
+    await session.must('CREATE TEMP TABLE kept (a int, b int)')
+    const count = 'SELECT count(*)::text FROM kept INCLUDE DELETED'
+    expect(await world.look(count)).toEqual(everybody(count, '1'))
+    expect(await session.run('INSERT INTO kept VALUES (1, 2) RETURNING b')).toBe('2')
+    expect(await session.run(count)).toBe('0A000')
+    await world.server.sql('CREATE TABLE public.another ()')
+    expect(await session.run(count)).toBe('0A000')
+    await session.must('DROP TABLE kept')
+    expect(await session.run(count)).toBe('1')
+  })
+
   // Statistics hold values, and all users have their temporary tables as one role.
   test('ANALYZE passes over temporary tables of others', async () => {
     const session = await world.enter()

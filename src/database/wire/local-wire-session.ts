@@ -143,6 +143,7 @@ class LocalWireSession implements WireSession {
       limits: () => this.#limits(),
       asideBytesMax: rooms.settings.resultBytesMax,
       onSchemaChange: () => this.#composer.schemaChanged(),
+      onTemporary: () => this.#composer.madeTemporary(),
       onReady: (status, hasFailed) => this.#ready(status, hasFailed),
       beforeReady: (status) => [
         ...this.#reported.news(),

@@ -41,6 +41,8 @@ export interface PipelineOptions {
   readonly limits: () => PipelineLimits
   /** DDL was done, by a function perhaps. */
   readonly onSchemaChange: () => void
+  /** A temporary object was made, likewise. */
+  readonly onTemporary: () => void
   /** ReadyForQuery came: nothing is pending. */
   readonly onReady: (status: TransactionStatus, hasFailed: boolean) => void
   /** What else is to be said before ReadyForQuery. */
@@ -338,6 +340,7 @@ export class Pipeline {
       hidesReady: end === 'hidden-sync',
       schemaChanged: this.#options.onSchemaChange,
       lockHeard: (text) => this.#options.locks.heard(text),
+      madeTemporary: this.#options.onTemporary,
       beforeReady: (status, hasFailed) => this.#becomeReady(status, hasFailed),
     })
     if (end === 'flush') this.#isOpen = true

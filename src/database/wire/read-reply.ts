@@ -67,6 +67,8 @@ export interface ReadOptions {
   readonly schemaChanged: () => void
   /** Called with what the system schema tells of advisory locks. */
   readonly lockHeard: (text: string) => void
+  /** Called when a temporary object was made, by a function perhaps. */
+  readonly madeTemporary?: () => void
   /** Called at ReadyForQuery; what else is to be said before it. */
   readonly beforeReady: (status: TransactionStatus, hasFailed: boolean) => readonly Uint8Array[]
 }
@@ -76,7 +78,7 @@ const headerBytes = 5
 export function readReply(
   reply: Uint8Array,
   steps: readonly Step[],
-  { hidesReady, beforeReady, schemaChanged, lockHeard }: ReadOptions,
+  { hidesReady, beforeReady, schemaChanged, madeTemporary, lockHeard }: ReadOptions,
 ): ReplyRead {
   const pieces: Uint8Array[] = []
   let keptFrom = 0
@@ -143,6 +145,7 @@ export function readReply(
         if (state === changedSchemaState && step?.isOnTheWay !== true) schemaChanged()
         if (state === advisoryLockState)
           lockHeard(errorResponse(reply, at + headerBytes, end).message)
+        if (state === temporaryObjectState && step?.isOnTheWay !== true) madeTemporary?.()
         if (isOurs(state, reply.subarray(at + headerBytes, end))) replace(at, end)
         else if (step?.inClientsWords !== undefined)
           replace(at, end, step.inClientsWords(reply.subarray(at, end)))

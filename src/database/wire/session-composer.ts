@@ -35,6 +35,10 @@ export class SessionComposer {
   /** The session has changed tables in its transaction: only it sees them as they are. */
   #hasChangedTables = false
   #sessionTables: TableShapes | undefined
+  /** It has made temporary objects, which hide others' of their names from it alone. */
+  #hasTemporary = false
+  /** With its temporary ones, as long as everybody's are these. */
+  #ownTables: { readonly everybodys: TableShapes; readonly tables: TableShapes } | undefined
   /** What is pending may change what the next statement's names mean. */
   #mayChange = false
 
@@ -78,6 +82,11 @@ export class SessionComposer {
     this.#options.rooms.schemaChanged()
     this.#hasChangedTables = true
     this.#sessionTables = undefined
+  }
+
+  madeTemporary(): void {
+    this.#hasTemporary = true
+    this.#ownTables = undefined
   }
 
   /** Nothing is pending; outside a transaction the tables are everybody's again. */
@@ -157,14 +166,23 @@ export class SessionComposer {
 
   /** The tables, if nobody has to be asked. */
   #knownTables(): TableShapes | undefined {
-    return this.#hasChangedTables ? this.#sessionTables : this.#options.rooms.tables.known
+    if (this.#hasChangedTables) return this.#sessionTables
+    const { known } = this.#options.rooms.tables
+    if (!this.#hasTemporary) return known
+    return this.#ownTables?.everybodys === known ? this.#ownTables?.tables : undefined
   }
 
   async #tables(): Promise<TableShapes> {
     const known = this.#knownTables() ?? this.#sessionTables
     if (known !== undefined) return known
     const { rooms, pipeline } = this.#options
-    if (!pipeline.isEngaged) return this.#inTime(rooms.tables.load())
+    if (!pipeline.isEngaged) {
+      const everybodys = await this.#inTime(rooms.tables.load())
+      if (!this.#hasTemporary) return everybodys
+      const tables = await rooms.tables.loadWithin(systemRunner(pipeline))
+      this.#ownTables = { everybodys, tables }
+      return tables
+    }
     if (pipeline.passesOver) return noTables
     try {
       return (this.#sessionTables = await rooms.tables.loadWithin(this.runner))
