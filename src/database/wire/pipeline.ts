@@ -383,6 +383,7 @@ export class Pipeline {
     this.#parted ??= new PartedReply(this.#running, {
       hidesReady: false,
       schemaChanged: this.#options.onSchemaChange,
+      madeTemporary: this.#options.onTemporary,
       lockHeard: (text) => this.#options.locks.heard(text),
       beforeReady: () => none,
       wholeBytesMax,
