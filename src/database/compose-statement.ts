@@ -5,7 +5,7 @@
 import { composeText, type OfSession } from '../dialect/compose-text.js'
 import type { Dialect } from '../dialect/open-dialect.js'
 import type { SqlPlan } from '../dialect/plan.js'
-import type { Rewriting } from '../dialect/rewrite/rewrite-statement.js'
+import { dependsOnTables, type Rewriting } from '../dialect/rewrite/rewrite-statement.js'
 import type { TableShapes } from '../dialect/table-shape.js'
 import { assert } from '../errors.js'
 
@@ -32,6 +32,7 @@ export class StatementComposer {
 
   /** Of a plan that `mentionsNone`. */
   composePlain(plan: SqlPlan): Rewriting {
+    if (plan.splices.length === 0) return asWritten(plan)
     const kept = this.#kept.get(plan)
     if (kept !== undefined) return kept.rewriting
     const rewriting = { composed: composeText(plan, noRoles), command: undefined }
@@ -42,6 +43,7 @@ export class StatementComposer {
   /** Errors: STATEMENT_REFUSED, in the caller's text. */
   compose(plan: SqlPlan, names: NamesNow): Rewriting {
     const { tables, searchPath } = names
+    if (plan.splices.length === 0 && !dependsOnTables(plan, tables)) return asWritten(plan)
     const kept = this.#kept.get(plan)
     if (kept?.version === tables.version && isSame(kept.searchPath, searchPath))
       return kept.rewriting
@@ -64,6 +66,11 @@ export class StatementComposer {
   composeForSession(plan: SqlPlan, names: NamesNow, session: OfSession): Rewriting {
     return this.#dialect.rewrite(plan, names, composeText(plan, noRoles, session))
   }
+}
+
+/** Nothing to keep: to compose it costs less, and most texts of the simple protocol come once. */
+function asWritten(plan: SqlPlan): Rewriting {
+  return { composed: composeText(plan, noRoles), command: undefined }
 }
 
 /** Users whose own PostgreSQL roles the statement names. */

@@ -6,11 +6,11 @@ import { positionIn } from './source.js'
 export interface ComposedText {
   readonly text: string
   /** From PostgreSQL's position (characters of `text`, from 1) to a place in the caller's SQL. */
-  readonly toCallerPosition: (position: number) => TextPosition
+  toCallerPosition(position: number): TextPosition
   /** From an index of `text` to one of the statement as written. */
-  readonly toSourceIndex: (index: number) => number
+  toSourceIndex(index: number): number
   /** From an index of `text` to a place in the caller's SQL. */
-  readonly positionOf: (index: number) => TextPosition
+  positionOf(index: number): TextPosition
 }
 
 /** Gives a name what it is called in PostgreSQL. */
@@ -33,6 +33,7 @@ export function composeText(
   roleOfUser: NameInPostgres,
   session: OfSession = asWritten,
 ): ComposedText {
+  if (plan.splices.length === 0) return new UnchangedText(plan)
   const names = { roleOfUser, ...session }
   const pieces = plan.splices.map((splice) => replacementOf(splice, names))
   return composed(spliceText(plan.text, plan.splices, pieces), {
@@ -60,6 +61,29 @@ function composed(
     text,
     ...ways,
     toCallerPosition: (position) => ways.positionOf(indexOfCharacter(text, position - 1)),
+  }
+}
+
+/** Of a statement that reaches PostgreSQL as it was written. */
+class UnchangedText implements ComposedText {
+  readonly text: string
+  readonly #plan: Pick<SqlPlan, 'text' | 'place'>
+
+  constructor(plan: Pick<SqlPlan, 'text' | 'place'>) {
+    this.text = plan.text
+    this.#plan = plan
+  }
+
+  toCallerPosition(position: number): TextPosition {
+    return this.positionOf(indexOfCharacter(this.text, position - 1))
+  }
+
+  toSourceIndex(index: number): number {
+    return index
+  }
+
+  positionOf(index: number): TextPosition {
+    return positionIn(this.#plan, index)
   }
 }
 

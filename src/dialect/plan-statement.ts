@@ -147,7 +147,7 @@ function readShown(
   const statement = mayAskCatalogs(source.text) ? onlyStatement(statements) : undefined
   if (statement === undefined) return []
   return showCatalogs(statement, { composed, role }).flatMap((splice) => {
-    const [start, end] = [splice.start, splice.end].map(composed.toSourceIndex)
+    const [start, end] = [splice.start, splice.end].map((index) => composed.toSourceIndex(index))
     if (start === undefined || end === undefined) return []
     const isAsWritten =
       source.text.slice(start, end) === composed.text.slice(splice.start, splice.end)

@@ -155,11 +155,11 @@ function isTableCommand({ targetList }: Readonly<Record<string, unknown>>): bool
 
 /** Whether the blanks of the word stand after the table's name or its alias. */
 function follows(composed: ComposedText, table: RangeVar, word: Splice): boolean {
-  const { text, toSourceIndex } = composed
+  const { text } = composed
   const name = afterName(text, indexOfByte(text, table.location ?? 0))
   const ends = table.alias === undefined ? [name] : [name, afterAlias(text, name)]
   return ends.some((end) => {
     const next = significantAt(text, end)?.start ?? text.length
-    return toSourceIndex(end) <= word.start && word.start < toSourceIndex(next)
+    return composed.toSourceIndex(end) <= word.start && word.start < composed.toSourceIndex(next)
   })
 }

@@ -79,7 +79,8 @@ function smaller(boundMs: number, setting: string | undefined): number {
 }
 
 /** As PostgreSQL shows a duration: `0`, `200ms`, `5s`, `1min`, `2h`, `1d`; without a unit, ms. */
-export function durationMs(text = '0'): number {
+export function durationMs(text: string | undefined): number {
+  if (text === undefined) return 0
   const [, digits = '0', unit = 'ms'] =
     /^\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*$/.exec(text) ?? []
   return Math.round(Number(digits) * (unitMs[unit] ?? 1))
