@@ -146,6 +146,7 @@ function withText(plans: readonly Plan[], sql: string): readonly Plan[] {
     isSetting: plan.isSetting,
     copy: plan.copy,
     session: plan.session,
+    redoable: plan.redoable,
   }
   return [alike]
 }

@@ -25,6 +25,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<PGliteEngi
     checkpointWalBytes: engine.checkpoint_wal_bytes,
     temporaryBytesMax: engine.temporary_bytes_max,
     stackMb: engine.stack_mb,
+    busyPollMs: engine.busy_poll_us / 1000,
     startTimeoutMs: engine.start_timeout_ms,
     extensions: engine.extensions,
     queueMax: engine.queue_max,

@@ -662,7 +662,9 @@ export class Backend {
       this.#cancelHere()
     }
     // Past the bound by this much only a single row can be: it is not kept.
-    if (this.#chunkBytes <= this.#replyBytesMax + overrunBytesMax) this.#chunks.push(bytes.slice())
+    // A small copy shares a pool: a buffer of its own would cost more than its query.
+    if (this.#chunkBytes <= this.#replyBytesMax + overrunBytesMax)
+      this.#chunks.push(Buffer.from(bytes))
     else this.#keepEnd(bytes)
   }
 

@@ -1,11 +1,12 @@
 /**
- * What the engine's two threads tell each other. Units travel many at a time: their heads as one
- * flat list of values, their bytes as one buffer that changes hands without a copy.
+ * What the engine's two threads tell each other. Nearly all units and answers travel as records
+ * (`unit-record.ts`, `reply-record.ts`); what is said here goes as a message, in order with them.
  */
 import type { CancelFlags } from './cancel-flags.js'
 import type { Checkpoint } from './checkpointer.js'
 import type { CopyEnd, RemoteCopy } from './copy-channel.js'
 import type { BackendNotification } from './reply-contents.js'
+import type { RemoteEnd } from './thread-channel.js'
 
 /** What to do with a unit's session and bytes. */
 export const action = {
@@ -27,9 +28,6 @@ export interface UnitHead {
   /** 0 for units without a session; a session begins with its first unit. */
   readonly session: number
   readonly action: Action
-  /** Where its bytes are in the buffer that came along. */
-  readonly offset: number
-  readonly length: number
   readonly roleOid: number
   readonly userId: string
   readonly readOnly: boolean
@@ -40,29 +38,6 @@ export interface UnitHead {
   readonly idleMs: number
   /** An answer past `replyBytesMax` comes in parts. */
   readonly inParts: boolean
-}
-
-export const unitHeadFields = 14
-export type FlatUnitHeads = (number | string | boolean)[]
-
-/** `heads` was made by `flattenUnit`: the types are those of its pushes. */
-export function unitHeadAt(heads: FlatUnitHeads, at: number): UnitHead {
-  return {
-    serial: heads[at] as number,
-    slot: heads[at + 1] as number,
-    session: heads[at + 2] as number,
-    action: heads[at + 3] as Action,
-    offset: heads[at + 4] as number,
-    length: heads[at + 5] as number,
-    roleOid: heads[at + 6] as number,
-    userId: heads[at + 7] as string,
-    readOnly: heads[at + 8] as boolean,
-    searchPath: heads[at + 9] as string,
-    replyBytesMax: heads[at + 10] as number,
-    leaseMs: heads[at + 11] as number,
-    idleMs: heads[at + 12] as number,
-    inParts: heads[at + 13] as boolean,
-  }
 }
 
 /** What the worker is to know of a session that lasts; comes with its first unit. */
@@ -96,35 +71,24 @@ export const outcome = {
 } as const
 export type Outcome = (typeof outcome)[keyof typeof outcome]
 
-/** Per answer: serial, outcome, offset, length. */
-export const replyHeadFields = 4
+/** A unit that a record does not take: too large, or with more than bytes. */
+export interface UnitMessage {
+  readonly kind: 'unit'
+  readonly head: UnitHead
+  readonly bytes: Uint8Array
+  readonly copy: RemoteCopy | undefined
+  /** Of a session that lasts and begins with this unit. */
+  readonly lasting: LastingHead | undefined
+}
 
-export type ToWorker =
-  | {
-      readonly kind: 'units'
-      readonly heads: FlatUnitHeads
-      readonly bytes: Uint8Array
-      /** Of those units that have one; mostly none. */
-      readonly copies: readonly RemoteCopy[]
-      /** Sessions that last and begin with one of those units. */
-      readonly lasting: readonly LastingHead[]
-    }
-  | { readonly kind: 'close' }
+export type ToWorker = UnitMessage | { readonly kind: 'close' }
 
-/** What goes out beside the answers: in their order, and with the one that is named. */
+/** What goes out beside an answer, and before it. */
 export type Aside =
-  /** A unit changed what its session has set: all that is not the server's. */
-  | {
-      readonly kind: 'settings'
-      readonly serial: number
-      readonly settings: ReadonlyMap<string, string>
-    }
+  /** The unit changed what its session has set: all that is not the server's. */
+  | { readonly kind: 'settings'; readonly settings: ReadonlyMap<string, string> }
   /** A commit notified those who listen. */
-  | {
-      readonly kind: 'notifications'
-      readonly serial: number
-      readonly notifications: readonly BackendNotification[]
-    }
+  | { readonly kind: 'notifications'; readonly notifications: readonly BackendNotification[] }
 
 export type FromWorker =
   | {
@@ -133,15 +97,16 @@ export type FromWorker =
       /** PGlite's code; keeps what of it was compiled for the worker after this one. */
       readonly wasmModule: WebAssembly.Module
     }
+  /** An answer that a record does not take. */
   | {
-      readonly kind: 'replies'
-      readonly heads: readonly number[]
+      readonly kind: 'reply'
+      readonly serial: number
+      readonly outcome: Outcome
       readonly bytes: Uint8Array
-      /** Mostly none; before the answers. */
       readonly asides: readonly Aside[]
-      /** How long the sync took that let these answers go, in µs; undefined if they waited for none. */
-      readonly syncMicros: number | undefined
     }
+  /** A sync of the WAL let so many answers go; after them. */
+  | { readonly kind: 'synced'; readonly micros: number; readonly units: number }
   /** The answer of a unit comes in parts, over a port of its own; before the rest of it. */
   | { readonly kind: 'parts'; readonly serial: number; readonly end: CopyEnd }
   /** The transaction of a session was ended for being too long or idle. */
@@ -161,6 +126,11 @@ export interface WorkerOptions {
   /** The lock of the folder, and whose it is. */
   readonly lock: { readonly file: string; readonly ownerId: string }
   readonly control: SharedArrayBuffer
+  /** Where it hears the server, and where it tells. */
+  readonly hears: RemoteEnd
+  readonly tells: RemoteEnd
+  /** Longest that it looks for the next unit before it sleeps; 0 for never. */
+  readonly busyPollMs: number
   readonly durable: boolean
   readonly sharedBuffersBytes: number
   readonly walBytesMax: number

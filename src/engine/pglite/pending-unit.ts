@@ -1,7 +1,7 @@
 import type { DbError } from '../../errors.js'
 import type { Unit } from '../engine.js'
 import type { CopyChannel } from './copy-channel.js'
-import type { Action, FlatUnitHeads, LastingHead } from './messages.js'
+import type { Action, LastingHead, UnitHead } from './messages.js'
 
 /** No place in the worker's table yet. */
 export const noSlot = -1
@@ -37,24 +37,13 @@ export interface PendingUnit {
   cancelled?: { readonly error: DbError; readonly at: number }
 }
 
-/** In the order that `unitHeadAt` reads. */
-export function flattenUnit(pending: PendingUnit, offset: number, into: FlatUnitHeads): void {
-  const { unit } = pending
-  const { identity } = unit
-  into.push(
-    pending.serial,
-    pending.slot,
-    pending.session,
-    pending.action,
-    offset,
-    unit.bytes.length,
-    identity.roleOid,
-    identity.userId,
-    identity.readOnly,
-    unit.searchPath,
-    unit.replyBytesMax,
-    pending.leaseMs,
-    pending.idleMs,
-    unit.takePart !== undefined,
-  )
+export function headOf(pending: PendingUnit): UnitHead {
+  const { serial, slot, session, leaseMs, idleMs, unit } = pending
+  const { searchPath, replyBytesMax, identity } = unit
+  const { roleOid, userId, readOnly } = identity
+  return {
+    ...{ serial, slot, session, action: pending.action },
+    ...{ roleOid, userId, readOnly, searchPath, replyBytesMax, leaseMs, idleMs },
+    inParts: unit.takePart !== undefined,
+  }
 }

@@ -25,14 +25,7 @@ import { CopyChannel, type CopyEnd } from './copy-channel.js'
 import { createDataFolder, openDatabaseFolder, removeTemporaryFiles } from './data-folder.js'
 import { lockFolder, type FolderLock } from './folder-lock.js'
 import { markUnsynced, readUnsynced, settleUnsynced, type Unsynced } from './unsynced-mark.js'
-import {
-  action,
-  outcome,
-  type Action,
-  type Aside,
-  type Outcome,
-  type WorkerOptions,
-} from './messages.js'
+import { action, outcome, type Action, type Aside, type Outcome } from './messages.js'
 import { noSlot, type LastingSession, type PendingUnit } from './pending-unit.js'
 import { WorkerLink } from './worker-link.js'
 
@@ -48,6 +41,8 @@ export interface PGliteEngineOptions {
   /** Disk that sorts, hashes and streamed results may take together. */
   readonly temporaryBytesMax: number
   readonly stackMb: number
+  /** Longest that a thread looks for what comes next before it sleeps; 0 for never. */
+  readonly busyPollMs: number
   /** Longest a start may take, recovery included. */
   readonly startTimeoutMs: number
   readonly extensions: readonly string[]
@@ -495,7 +490,8 @@ export class PGliteEngine implements Engine {
     const { log, ...options } = this.#options
     assert(this.#lock !== undefined, 'the folder is locked before a worker uses it')
     removeTemporaryFiles(this.#database)
-    const workerOptions: Omit<WorkerOptions, 'control'> = {
+    const workerOptions = {
+      busyPollMs: options.busyPollMs,
       folder: this.#database,
       lock: { file: this.#lock.file, ownerId: this.#lock.ownerId },
       durable: options.durable,
@@ -511,7 +507,7 @@ export class PGliteEngine implements Engine {
       { ...workerOptions, stackMb: options.stackMb },
       {
         replied: (serial, ended, bytes) => this.#replied(serial, ended, bytes),
-        aside: (aside) => this.#setAside(aside),
+        aside: (serial, aside) => this.#setAside(serial, aside),
         parts: (serial, end) => this.#openParts(serial, end),
         expired: (session, ended) => this.#endListeners.get(session)?.(ended),
         died: (cause) => {
@@ -538,8 +534,8 @@ export class PGliteEngine implements Engine {
     this.#tellOfCommit()
   }
 
-  #setAside(aside: Aside): void {
-    const lasting = this.#pending.get(aside.serial)?.lasting
+  #setAside(serial: number, aside: Aside): void {
+    const lasting = this.#pending.get(serial)?.lasting
     if (aside.kind === 'settings') {
       lasting?.settingsChanged(aside.settings)
       return

@@ -20,7 +20,6 @@ import { CopyPort } from './copy-port.js'
 import {
   action,
   outcome,
-  replyHeadFields,
   type Aside,
   type LastingHead,
   type Outcome,
@@ -38,7 +37,7 @@ const deadlineCheckMs = 20
 const tagFlush = 0x48
 const tagSync = 0x53
 
-interface QueuedUnit {
+export interface QueuedUnit {
   readonly head: UnitHead
   readonly bytes: Uint8Array
   readonly copy?: RemoteCopy | undefined
@@ -69,18 +68,16 @@ interface Own {
   readonly namePrefix: string | undefined
 }
 
-interface HeldReply {
-  readonly mark: number
+export interface SettledReply {
   readonly serial: number
   readonly outcome: Outcome
   readonly bytes: Uint8Array
+  /** Mostly none. */
   readonly asides: readonly Aside[]
 }
 
-export interface Replies {
-  readonly heads: number[]
-  readonly bytes: Uint8Array<ArrayBuffer>
-  readonly asides: readonly Aside[]
+interface HeldReply extends SettledReply {
+  readonly mark: number
 }
 
 export type Expiry = typeof outcome.leaseExpired | typeof outcome.idleExpired
@@ -91,8 +88,9 @@ export interface SchedulerOptions {
   readonly control: Control
   readonly walSync: WalSync
   readonly checkpointer: Checkpointer
-  /** `syncMicros`: how long the sync took that let these answers go. */
-  readonly send: (replies: Replies, syncMicros?: number) => void
+  readonly send: (reply: SettledReply) => void
+  /** So many were sent together; `syncMicros`: how long the sync took that let them go. */
+  readonly onSent: (replies: number, syncMicros?: number) => void
   /** The transaction of a session was ended for its deadline. */
   readonly onExpired: (session: number, ended: Expiry) => void
   /** The backend can no longer be used; nothing is run or sent after it. */
@@ -120,6 +118,11 @@ export class Scheduler {
     this.#cleaner = sessionCleaner(options.backend)
   }
 
+  /** It waits for units, and for nothing of its own. */
+  get isIdle(): boolean {
+    return !this.#drainPlanned && this.#held.peek() === undefined
+  }
+
   /** Takes units and runs what may run. */
   accept(units: Iterable<QueuedUnit>): void {
     for (const unit of units)
@@ -132,23 +135,16 @@ export class Scheduler {
 
   /** Sends every answer whose commits are durable. */
   release(syncMicros?: number): void {
-    const { walSync, send } = this.#options
-    const heads: number[] = []
-    const parts: Uint8Array[] = []
-    const asides: Aside[] = []
-    let offset = 0
+    const { walSync, send, onSent } = this.#options
+    let sent = 0
     for (;;) {
       const reply = this.#held.peek()
       if (reply === undefined || reply.mark > walSync.syncedMark) break
       this.#held.shift()
-      asides.push(...reply.asides)
-      heads.push(reply.serial, reply.outcome, offset, reply.bytes.length)
-      parts.push(reply.bytes)
-      offset += reply.bytes.length
+      send(reply)
+      sent += 1
     }
-    if (heads.length === 0) return
-    const bytes = heads.length === replyHeadFields ? exactBytes(parts[0]) : joined(parts, offset)
-    send({ heads, bytes, asides }, syncMicros)
+    if (sent > 0) onSent(sent, syncMicros)
   }
 
   /** Rolls back what is open and runs nothing any more. */
@@ -417,9 +413,15 @@ export class Scheduler {
   ): void {
     const { backend, walSync } = this.#options
     const notifications = backend.takeNotifications()
-    const asides: Aside[] = []
-    if (settings !== undefined) asides.push({ kind: 'settings', serial, settings })
-    if (notifications.length > 0) asides.push({ kind: 'notifications', serial, notifications })
+    const asides: readonly Aside[] =
+      settings === undefined && notifications.length === 0
+        ? noAsides
+        : [
+            ...(settings === undefined ? [] : [{ kind: 'settings', settings } as const]),
+            ...(notifications.length === 0
+              ? []
+              : [{ kind: 'notifications', notifications } as const]),
+          ]
     this.#held.push({ mark: walSync.mark, serial, outcome: ended, bytes, asides })
   }
 
@@ -502,26 +504,7 @@ function outcomeOf({ tooLarge, tooMuchDisk, cutOff }: BackendReply): Outcome {
 }
 
 const noBytes = new Uint8Array(0)
-
-function joined(parts: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length)
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
-}
-
-/**
- * The bytes with a buffer of their own, so that the buffer can change hands. A Buffer's `slice` is
- * no copy: it would hand over the pool that other Buffers live in, which Node 22 refuses.
- */
-function exactBytes(bytes: Uint8Array = noBytes): Uint8Array<ArrayBuffer> {
-  const { buffer } = bytes
-  const owned = bytes.length > 0 && buffer.byteLength === bytes.length
-  return owned && buffer instanceof ArrayBuffer ? new Uint8Array(buffer) : new Uint8Array(bytes)
-}
+const noAsides: readonly Aside[] = []
 
 /** A queue whose `shift` does not move the rest. */
 class Fifo<T> {

@@ -2,26 +2,23 @@
  * One life of the worker thread, seen from the main thread: units go in coalesced by tick, answers
  * come back by serial. It knows nothing of restarts; when the worker dies it says so once.
  */
-import { Worker, type MessagePort } from 'node:worker_threads'
+import { MessageChannel, Worker } from 'node:worker_threads'
+import { BusyPoll } from './busy-poll.js'
 import { setCancelFlags, type CancelFlags } from './cancel-flags.js'
 import type { Checkpoint } from './checkpointer.js'
 import { Control, unitSlots } from './control.js'
 import type { CopyEnd } from './copy-channel.js'
-import {
-  replyHeadFields,
-  type Aside,
-  type FlatUnitHeads,
-  type FromWorker,
-  type Outcome,
-  type ToWorker,
-  type WorkerOptions,
-} from './messages.js'
-import { flattenUnit, type PendingUnit } from './pending-unit.js'
+import type { Aside, FromWorker, Outcome, ToWorker, WorkerOptions } from './messages.js'
+import { headOf, type PendingUnit } from './pending-unit.js'
+import { readReplyRecord } from './reply-record.js'
+import { Ring } from './ring.js'
+import { ThreadReceiver, ThreadSender, type RemoteEnd } from './thread-channel.js'
+import { unitRecordBytes, writeUnit } from './unit-record.js'
 
 export interface WorkerLinkEvents {
   replied(serial: number, ended: Outcome, bytes: Uint8Array): void
-  /** What came with answers, before they are told of. */
-  aside(aside: Aside): void
+  /** What came with an answer, before that is told of. */
+  aside(serial: number, aside: Aside): void
   /** An answer comes in parts. */
   parts(serial: number, end: CopyEnd): void
   /** A session's transaction was ended. */
@@ -41,9 +38,14 @@ const interruptEveryMs = 20
 export class WorkerLink {
   readonly control = new Control()
   readonly #worker: Worker
+  readonly #sender: ThreadSender<ToWorker>
+  readonly #receiver: ThreadReceiver<FromWorker>
+  readonly #busyPoll: BusyPoll
   readonly #events: WorkerLinkEvents
   readonly #freeSlots: number[] = Array.from({ length: unitSlots }, (_, slot) => slot)
   #outgoing: PendingUnit[] = []
+  /** Units that were sent and not answered. */
+  #underWay = 0
   #walWrites = 0
   #cancelFlags: CancelFlags | undefined
   #wasmModule: WebAssembly.Module | undefined
@@ -52,21 +54,44 @@ export class WorkerLink {
   #closed: (() => void) | undefined
 
   constructor(
-    options: Omit<WorkerOptions, 'control'> & { readonly stackMb: number },
+    options: Omit<WorkerOptions, 'control' | 'hears' | 'tells'> & { readonly stackMb: number },
     events: WorkerLinkEvents,
   ) {
     this.#events = events
     const { stackMb, ...rest } = options
-    const workerData: WorkerOptions = { ...rest, control: this.control.buffer }
+    const down = new MessageChannel()
+    const up = new MessageChannel()
+    const hears: RemoteEnd = { port: down.port2, ring: new Ring().buffer }
+    const tells: RemoteEnd = { port: up.port2, ring: new Ring().buffer }
+    this.#sender = new ThreadSender({ ...hears, port: down.port1 })
+    this.#receiver = new ThreadReceiver(
+      { ...tells, port: up.port1 },
+      {
+        record: (ring, place) => {
+          const { serial, outcome, bytes } = readReplyRecord(ring, place)
+          this.#replied(serial, outcome, bytes)
+        },
+        message: (message) => this.#receive(message),
+      },
+    )
+    this.#busyPoll = new BusyPoll(options.busyPollMs)
+    const workerData: WorkerOptions = { ...rest, control: this.control.buffer, hears, tells }
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData,
+      transferList: [hears.port, tells.port],
       // PGlite's own stack is V8's: with Node's default, deep recursion kills it silently.
       resourceLimits: { stackSizeMb: stackMb, maxOldGenerationSizeMb: 4096 },
       execArgv: [],
     })
-    this.#worker.on('message', (message: FromWorker) => this.#receive(message))
+    this.#receiver.listen(() => {
+      this.#busyPoll.came()
+      this.#takeAll()
+    })
     this.#worker.on('error', (cause) => this.#die(cause.message))
-    this.#worker.on('exit', (code) => this.#die(`the worker ended with code ${code}`))
+    this.#worker.on('exit', (code) => {
+      this.#takeAll()
+      this.#die(`the worker ended with code ${code}`)
+    })
   }
 
   /** Resolves when the database is open. Rejects if the worker dies first or takes too long. */
@@ -120,7 +145,7 @@ export class WorkerLink {
     const closed = new Promise<void>((resolve) => {
       this.#closed = resolve
     })
-    this.#post({ kind: 'close' })
+    this.#sender.post({ kind: 'close' })
     const until = Date.now() + graceMs
     const insisting = setInterval(() => this.#endRunning(until), interruptEveryMs)
     await closed
@@ -140,6 +165,7 @@ export class WorkerLink {
     this.#isDead = true
     this.#opened?.reject(new Error('the worker was ended'))
     await this.#worker.terminate()
+    this.#receiver.close()
     this.#closed?.()
   }
 
@@ -147,34 +173,53 @@ export class WorkerLink {
     const units = this.#outgoing
     this.#outgoing = []
     if (this.#isDead) return
-    const heads: FlatUnitHeads = []
-    const total = units.reduce((sum, { unit }) => sum + unit.bytes.length, 0)
-    const bytes = new Uint8Array(total)
-    let offset = 0
-    for (const pending of units) {
-      bytes.set(pending.unit.bytes, offset)
-      flattenUnit(pending, offset, heads)
-      offset += pending.unit.bytes.length
-    }
-    const copies = units.flatMap(({ copy }) => copy?.remote ?? [])
-    const ports = copies.map(({ port }) => port)
-    const lasting = units.flatMap((pending) => pending.lasting?.head ?? [])
-    this.#post({ kind: 'units', heads, bytes, copies, lasting }, [bytes.buffer, ...ports])
+    for (const pending of units) this.#sendNow(pending)
+    this.#underWay += units.length
+    this.#sender.wake()
+    if (this.#underWay === 1) this.#poll()
   }
 
-  #post(message: ToWorker, transfer: (ArrayBuffer | MessagePort)[] = []): void {
-    this.#worker.postMessage(message, transfer)
+  #sendNow(pending: PendingUnit): void {
+    const { unit } = pending
+    const copy = pending.copy?.remote
+    const lasting = pending.lasting?.head
+    const isRecord =
+      copy === undefined &&
+      lasting === undefined &&
+      this.#sender.put(unitRecordBytes(pending), (ring, place) => writeUnit(pending, ring, place))
+    if (isRecord) return
+    const message = { head: headOf(pending), bytes: unit.bytes, copy, lasting }
+    this.#sender.post({ kind: 'unit', ...message }, copy === undefined ? [] : [copy.port])
+  }
+
+  /** Nobody else waits for an answer, and one of a small statement is there soon. */
+  #poll(): void {
+    this.#receiver.wakeUp()
+    this.#busyPoll.waitFor(() => this.#receiver.hasCome)
+    this.#takeAll()
+  }
+
+  #takeAll(): void {
+    do {
+      this.#receiver.takeAll()
+      this.#tellOfCommit()
+    } while (!this.#receiver.fallAsleep())
+  }
+
+  #replied(serial: number, ended: Outcome, bytes: Uint8Array): void {
+    this.#underWay -= 1
+    if (!this.#isDead) this.#events.replied(serial, ended, bytes)
   }
 
   #receive(message: FromWorker): void {
     if (this.#isDead) return
     switch (message.kind) {
-      case 'replies':
-        for (const aside of message.asides) this.#events.aside(aside)
-        this.#replies(message.heads, message.bytes)
-        if (message.syncMicros !== undefined)
-          this.#events.synced(message.syncMicros, message.heads.length / replyHeadFields)
-        this.#tellOfCommit()
+      case 'reply':
+        for (const aside of message.asides) this.#events.aside(message.serial, aside)
+        this.#replied(message.serial, message.outcome, message.bytes)
+        break
+      case 'synced':
+        this.#events.synced(message.micros, message.units)
         break
       case 'parts':
         this.#events.parts(message.serial, message.end)
@@ -199,14 +244,6 @@ export class WorkerLink {
       case 'stderr':
         this.#events.stderr(message.line)
         break
-    }
-  }
-
-  #replies(heads: readonly number[], bytes: Uint8Array): void {
-    for (let at = 0; at < heads.length; at += replyHeadFields) {
-      const offset = heads[at + 2] ?? 0
-      const reply = bytes.subarray(offset, offset + (heads[at + 3] ?? 0))
-      this.#events.replied(heads[at] ?? 0, heads[at + 1] as Outcome, reply)
     }
   }
 

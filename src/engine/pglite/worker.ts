@@ -4,7 +4,7 @@
  */
 import * as fs from 'node:fs'
 import { createRequire } from 'node:module'
-import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
+import { workerData, type Transferable } from 'node:worker_threads'
 import { Control } from './control.js'
 import { createCopyEnds } from './copy-channel.js'
 import { CopyPort } from './copy-port.js'
@@ -13,28 +13,26 @@ import type { Backend } from './backend.js'
 import { Checkpointer } from './checkpointer.js'
 import { claimTempSchema } from './claim-temp-schema.js'
 import { HeldLock, lockedDisk } from './held-lock.js'
-import {
-  unitHeadAt,
-  unitHeadFields,
-  type FromWorker,
-  type ToWorker,
-  type WorkerOptions,
-} from './messages.js'
+import { BusyPoll } from './busy-poll.js'
+import type { FromWorker, ToWorker, WorkerOptions } from './messages.js'
+import { replyRecordBytes, writeReply } from './reply-record.js'
 import { createSharedMemory, shareMemoryOfThisRealm, withSharedMemory } from './shared-memory.js'
 import { runAsSystem } from './run-as-system.js'
-import { Scheduler } from './scheduler.js'
+import { Scheduler, type QueuedUnit, type SettledReply } from './scheduler.js'
 import { SessionMemory } from './session-memory.js'
 import { SessionObjects } from './session-objects.js'
+import { ThreadReceiver, ThreadSender } from './thread-channel.js'
+import { readUnit } from './unit-record.js'
 import { WalSync } from './wal-sync.js'
 
-const port = parentPort
-if (port === null) throw new Error('this file is a worker: start it with new Worker()')
 const options = workerData as WorkerOptions
 const control = new Control(options.control)
 let isDead = false
 
-function tell(message: FromWorker, transfer: (ArrayBuffer | MessagePort)[] = []): void {
-  port?.postMessage(message, transfer)
+const server = new ThreadSender<FromWorker>(options.tells)
+
+function tell(message: FromWorker, transfer: readonly Transferable[] = []): void {
+  server.post(message, transfer)
 }
 
 function die(cause: unknown): void {
@@ -88,8 +86,10 @@ async function serve(): Promise<void> {
       walBytesMax: options.checkpointWalBytes,
       onCheckpoint: (checkpoint) => tell({ kind: 'checkpoint', checkpoint }),
     }),
-    send: ({ heads, bytes, asides }, syncMicros) => {
-      tell({ kind: 'replies', heads, bytes, asides, syncMicros }, [bytes.buffer])
+    send: answer,
+    onSent: (units, micros) => {
+      if (micros !== undefined) tell({ kind: 'synced', micros, units })
+      server.wake()
     },
     onExpired: (session, ended) => tell({ kind: 'expired', session, outcome: ended }),
     onDead: die,
@@ -99,31 +99,55 @@ async function serve(): Promise<void> {
   tell({ kind: 'ready', cancelFlags: backend.cancelFlags, wasmModule })
 }
 
-function listen(scheduler: Scheduler, backend: Backend, walSync: WalSync): void {
-  port?.on('message', (message: ToWorker) => {
-    if (isDead) return
-    if (message.kind === 'units') {
-      scheduler.accept(unitsOf(message))
-      control.memoryBytes = backend.memoryBytes
-      return
-    }
-    scheduler.stop()
-    walSync.closeAll()
-    backend.close().then(() => tell({ kind: 'closed' }), die)
-  })
+function answer(reply: SettledReply): void {
+  const { serial, outcome, bytes, asides } = reply
+  const isRecord =
+    asides.length === 0 &&
+    server.put(replyRecordBytes(bytes), (ring, place) => writeReply(reply, ring, place))
+  if (!isRecord) tell({ kind: 'reply', serial, outcome, bytes, asides })
 }
 
-function* unitsOf({ heads, bytes, copies, lasting }: ToWorker & { kind: 'units' }) {
-  for (let at = 0; at < heads.length; at += unitHeadFields) {
-    const head = unitHeadAt(heads, at)
-    const copy = copies.find(({ serial }) => serial === head.serial)
-    yield {
-      head,
-      bytes: bytes.subarray(head.offset, head.offset + head.length),
-      copy,
-      lasting: lasting.find(({ session }) => session === head.session),
-    }
+/** Longest that it works without a turn of the event loop, in ms: timers and finished syncs are there. */
+const turnMs = 2
+
+function listen(scheduler: Scheduler, backend: Backend, walSync: WalSync): void {
+  let units: QueuedUnit[] = []
+  const runAll = (): void => {
+    const accepted = units
+    units = []
+    if (accepted.length > 0) scheduler.accept(accepted)
   }
+  const receiver = new ThreadReceiver<ToWorker>(options.hears, {
+    record: (ring, place) => units.push(readUnit(ring, place)),
+    message: (message) => {
+      if (message.kind === 'unit') {
+        units.push(message)
+        return
+      }
+      runAll()
+      isDead = true
+      scheduler.stop()
+      walSync.closeAll()
+      backend.close().then(() => tell({ kind: 'closed' }), die)
+    },
+  })
+  const busyPoll = new BusyPoll(options.busyPollMs)
+  const work = (): void => {
+    const turnEnds = performance.now() + turnMs
+    busyPoll.came()
+    do {
+      receiver.takeAll()
+      if (isDead) return
+      runAll()
+      control.memoryBytes = backend.memoryBytes
+      if (performance.now() > turnEnds) {
+        setImmediate(work)
+        return
+      }
+    } while (scheduler.isIdle && busyPoll.waitFor(() => receiver.hasCome))
+    if (!receiver.fallAsleep()) setImmediate(work)
+  }
+  receiver.listen(work)
 }
 
 async function chosenDisk(): Promise<Disk> {
