@@ -62,7 +62,7 @@ export class ExtendedQuery {
   readonly #options: ExtendedQueryOptions
   /** By the client's names. */
   readonly #statements = new Map<string, Prepared>()
-  readonly #portals = new Map<string, Portal>()
+  #portals = new Map<string, Portal>()
   /** PostgreSQL's one unnamed statement is this session's. */
   #unnamedIsThere = false
 
@@ -83,8 +83,10 @@ export class ExtendedQuery {
   }
 
   #closePortals(): void {
+    if (this.#portals.size === 0) return
     for (const { kept } of this.#portals.values()) closeKept(kept)
-    this.#portals.clear()
+    // Emptied, its old table would point to the new one and keep what that holds: see PendingUnits.
+    this.#portals = new Map()
   }
 
   /** Forgets a statement that was prepared, or all of them; by name, what remembers it again. */

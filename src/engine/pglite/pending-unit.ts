@@ -31,6 +31,8 @@ export interface PendingUnit {
   readonly resolve: (reply: Uint8Array) => void
   readonly reject: (cause: unknown) => void
   slot: number
+  /** Of the same bucket of `PendingUnits`. */
+  next: PendingUnit | undefined
   /** The way of its COPY's data, since it was sent to a worker, or of its answer's parts. */
   copy?: CopyChannel | undefined
   /** Why it was asked to stop, and when; the answer will carry 57014. */

@@ -27,6 +27,7 @@ import { lockFolder, type FolderLock } from './folder-lock.js'
 import { markUnsynced, readUnsynced, settleUnsynced, type Unsynced } from './unsynced-mark.js'
 import { action, outcome, type Action, type Aside, type Outcome } from './messages.js'
 import { noSlot, type LastingSession, type PendingUnit } from './pending-unit.js'
+import { PendingUnits } from './pending-units.js'
 import { WorkerLink } from './worker-link.js'
 
 export interface PGliteEngineOptions {
@@ -91,7 +92,7 @@ export async function openPGliteEngine(options: PGliteEngineOptions): Promise<PG
 
 export class PGliteEngine implements Engine {
   readonly #options: PGliteEngineOptions
-  readonly #pending = new Map<number, PendingUnit>()
+  readonly #pending = new PendingUnits()
   readonly #restartedAt: number[] = []
   readonly #commitListeners = new Set<() => void>()
   /** Of sessions: told why one is over, though none of its units runs. */
@@ -178,7 +179,7 @@ export class PGliteEngine implements Engine {
 
   cancel(unit: Unit): void {
     // Rare, and a table from units to serials would cost every unit that is not cancelled.
-    for (const pending of this.#pending.values())
+    for (const pending of this.#pending.inOrder())
       if (pending.unit === unit)
         this.#cancel(pending.serial, new DbError('CANCELLED', 'the caller cancelled'))
   }
@@ -224,7 +225,7 @@ export class PGliteEngine implements Engine {
   async #close(): Promise<void> {
     const wasReady = this.#status.kind === 'ready'
     this.#status = { kind: 'closed' }
-    for (const serial of [...this.#pending.keys()])
+    for (const { serial } of this.#pending.inOrder())
       this.#settle(serial, new DbError('UNAVAILABLE', 'the server is stopping'))
     this.#waitingForEngine = []
     this.#stopTicking()
@@ -265,8 +266,9 @@ export class PGliteEngine implements Engine {
         resolve,
         reject,
         slot: noSlot,
+        next: undefined,
       }
-      this.#pending.set(pending.serial, pending)
+      this.#pending.add(pending)
       this.#startTicking()
       this.#dispatch(pending)
     })
@@ -387,9 +389,8 @@ export class PGliteEngine implements Engine {
   }
 
   #settle(serial: number, result: Uint8Array | DbError): void {
-    const pending = this.#pending.get(serial)
+    const pending = this.#pending.take(serial)
     if (pending === undefined) return
-    this.#pending.delete(serial)
     pending.copy?.close()
     const isGivenBack = this.#givenBack.has(serial)
     if (pending.slot !== noSlot && !isGivenBack) this.#link?.freeSlot(pending.slot)
@@ -476,7 +477,7 @@ export class PGliteEngine implements Engine {
 
   #checkWaiting(): void {
     const now = Date.now()
-    for (const pending of this.#pending.values())
+    for (const pending of this.#pending.inOrder())
       if (now > pending.waitUntil && this.#takeBack(pending))
         this.#settle(
           pending.serial,
@@ -587,7 +588,7 @@ export class PGliteEngine implements Engine {
 
   #saveUnbegun(cause: string): PendingUnit[] {
     const unbegun: PendingUnit[] = []
-    for (const pending of this.#pending.values()) {
+    for (const pending of this.#pending.inOrder()) {
       const saved = (pending.session === 0 || pending.begins) && this.#takeBack(pending)
       if (saved) unbegun.push(withoutWorker(pending))
       else this.#settle(pending.serial, pending.cancelled?.error ?? restarted(cause))
@@ -611,7 +612,7 @@ export class PGliteEngine implements Engine {
     if (this.#status.kind === 'closed') return
     this.#status = { kind: 'failed', cause }
     this.#options.log.error('the engine has failed', { cause })
-    for (const serial of [...this.#pending.keys()])
+    for (const { serial } of this.#pending.inOrder())
       this.#settle(serial, new DbError('UNAVAILABLE', `the engine has failed: ${cause}`))
     void this.#link?.terminate()
   }
