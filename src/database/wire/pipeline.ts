@@ -169,16 +169,18 @@ export class Pipeline {
     return this.#tookMs
   }
 
-  add(identity: Identity, message: Uint8Array, step: Step): void {
-    if (step.executes === true) {
-      this.#hasExecutes = true
-      this.#hasChanges ||= step.reads !== true
-    }
+  /** `message`: one for each step, in one piece. */
+  add(identity: Identity, message: Uint8Array, ...steps: readonly Step[]): void {
+    for (const step of steps)
+      if (step.executes === true) {
+        this.#hasExecutes = true
+        this.#hasChanges ||= step.reads !== true
+      }
     const last = this.#parts.at(-1)
     if (last !== undefined && isSame(last.identity, identity)) {
       last.messages.push(message)
-      last.steps.push(step)
-    } else this.#parts.push({ identity, messages: [message], steps: [step] })
+      last.steps.push(...steps)
+    } else this.#parts.push({ identity, messages: [message], steps: [...steps] })
   }
 
   /** The statement fails with this error, and with it what it stands in. */

@@ -23,8 +23,12 @@ const noTypes = Uint8Array.of(0, 0)
 const allRows = Uint8Array.of(0, 0, 0, 0)
 
 const bindUnnamed = clientMessage(clientTag.bind, '', '', noValues)
-const describeUnnamed = clientMessage(clientTag.describe, target.portal, '')
 const executeUnnamed = clientMessage(clientTag.execute, '', allRows)
+const runUnnamed = Buffer.concat([
+  bindUnnamed,
+  clientMessage(clientTag.describe, target.portal, ''),
+  executeUnnamed,
+])
 
 export class StatementSteps {
   readonly #rooms: StepRooms
@@ -42,12 +46,13 @@ export class StatementSteps {
     const hidden = { hides: 'everything', inClientsWords: words } as const
     const parse = clientMessage(clientTag.parse, '', runnable.composed.text, noTypes)
     pipeline.add(identity, parse, hidden)
-    pipeline.add(identity, bindUnnamed, hidden)
     const { refusal } = runnable
     if (refusal === undefined) {
-      pipeline.add(identity, describeUnnamed, { hides: 'no-data', inClientsWords: words })
-      pipeline.add(identity, executeUnnamed, { ...this.execution(runnable), endsQuery })
+      const described = { hides: 'no-data', inClientsWords: words } as const
+      const executed = { ...this.execution(runnable), endsQuery }
+      pipeline.add(identity, runUnnamed, hidden, described, executed)
     } else {
+      pipeline.add(identity, bindUnnamed, hidden)
       pipeline.add(identity, executeUnnamed, hidden)
       pipeline.refuse(refusal)
     }
