@@ -67,7 +67,8 @@ export function readUnit({ bytes, ints, doubles }: Ring, place: number) {
     serial: ints[int + intsAt.serial] ?? 0,
     slot: ints[int + intsAt.slot] ?? 0,
     session: ints[int + intsAt.session] ?? 0,
-    action: actionOf(ints[int + intsAt.action]),
+    // `writeUnit` wrote one.
+    action: (ints[int + intsAt.action] ?? action.run) as Action,
     roleOid: (ints[int + intsAt.roleOid] ?? 0) >>> 0,
     userId: bytes.toString('utf8', userIdAt, searchPathAt),
     readOnly: ints[int + intsAt.readOnly] === 1,
@@ -79,15 +80,4 @@ export function readUnit({ bytes, ints, doubles }: Ring, place: number) {
   }
   const unit = Buffer.from(bytes.subarray(bytesAt, bytesAt + (ints[int + intsAt.bytes] ?? 0)))
   return { head, bytes: unit }
-}
-
-function actionOf(number: number | undefined): Action {
-  switch (number) {
-    case action.hold:
-    case action.close:
-    case action.closeAndClean:
-      return number
-    default:
-      return action.run
-  }
 }

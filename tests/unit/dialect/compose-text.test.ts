@@ -72,8 +72,9 @@ describe('the way back from its positions', () => {
   const backFrom = (sql: string, statement: number, needle: string) => {
     const plan = planAll(sql)[statement]
     if (plan?.kind !== 'sql') throw new Error('not SQL')
-    const { text, toCallerPosition } = composeText(plan, roleOf)
-    return toCallerPosition(Array.from(text.slice(0, text.indexOf(needle))).length + 1)
+    const composed = composeText(plan, roleOf)
+    const { text } = composed
+    return composed.toCallerPosition(Array.from(text.slice(0, text.indexOf(needle))).length + 1)
   }
 
   test('a statement further on in the text', () => {
