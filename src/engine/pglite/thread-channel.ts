@@ -75,11 +75,7 @@ export class ThreadReceiver<M> {
   listen(woken: () => void): void {
     this.#port.on('message', (posted: Posted<M>) => {
       this.#ring.wakeUp()
-      if (posted !== null) {
-        // What was sent before it is in the ring.
-        while (this.#next !== posted.number) this.#takeRecord()
-        this.#takeMessage(posted)
-      }
+      if (posted !== null) this.#takeMessage(posted)
       woken()
     })
     if (!this.#ring.fallAsleep()) woken()
@@ -133,7 +129,9 @@ export class ThreadReceiver<M> {
     if (received.message !== null) this.#takeMessage(received.message)
   }
 
-  #takeMessage({ message }: NonNullable<Posted<M>>): void {
+  #takeMessage({ number, message }: NonNullable<Posted<M>>): void {
+    // What was sent before it is in the ring, since a moment perhaps.
+    while (this.#next !== number) this.#takeRecord()
     this.#next = (this.#next + 1) | 0
     this.#taken = (this.#taken + 1) | 0
     this.#events.message(message)

@@ -25,6 +25,18 @@ const echo = `
   })
 `
 
+/** Sends all numbers up to a count, one way and the other. */
+const pour = `
+  const { workerData } = require('node:worker_threads')
+  import(${JSON.stringify(channelFile.href)}).then(({ ThreadSender }) => {
+    const sender = new ThreadSender(workerData.tells)
+    for (let value = 0; value < workerData.count; value++) {
+      const isRecord = value % 3 > 0 && sender.put(4, (to, at) => { to.ints[at / 4] = value })
+      if (!isRecord) sender.post(value)
+    }
+  })
+`
+
 function ends() {
   const { port1, port2 } = new MessageChannel()
   const ring = new Ring().buffer
@@ -74,4 +86,28 @@ test('each comes back in order, by either way, asleep or not', async () => {
   receives.port.close()
   sends.port.close()
   await Promise.all([worker.terminate(), once(worker, 'exit')])
+})
+
+test('what one thread sends without a pause, the other takes in order without a pause', () => {
+  const count = 100_000
+  const [sends, hears] = ends()
+  const worker = new Worker(pour, {
+    eval: true,
+    workerData: { tells: sends, count },
+    transferList: [sends.port],
+  })
+  let next = 0
+  const take = (value: number | undefined): void => {
+    // Not `expect`: it would take longer than what it looks at.
+    if (value !== next++) throw new Error(`${value} came in place of ${next - 1}`)
+  }
+  const receiver = new ThreadReceiver<number>(hears, {
+    record: (ring, place) => take(ring.ints[place / 4]),
+    message: take,
+  })
+  const until = performance.now() + 20_000
+  while (next < count && performance.now() < until) receiver.takeAll()
+  expect(next).toBe(count)
+  hears.port.close()
+  return worker.terminate()
 })
