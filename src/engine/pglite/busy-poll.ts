@@ -17,12 +17,14 @@ const longWait = 3
 const looksPerTime = 16
 
 export class BusyPoll {
+  readonly #now: () => number
   readonly #longestMs: number
   #averageMs: number
   #since: number | undefined
 
-  /** `longestMs`: longest that it looks; 0 for never. */
-  constructor(longestMs: number) {
+  /** `longestMs`: longest that it looks; 0 for never. `now`: in ms, from any moment. */
+  constructor(longestMs: number, now = () => performance.now()) {
+    this.#now = now
     this.#longestMs = canPoll ? longestMs : 0
     this.#averageMs = longestMs
   }
@@ -30,7 +32,7 @@ export class BusyPoll {
   /** True as soon as it has come; false if it did not come soon, or is not likely to. */
   waitFor(hasCome: () => boolean): boolean {
     if (this.#longestMs === 0) return false
-    const startedAt = performance.now()
+    const startedAt = this.#now()
     this.#since = startedAt
     if (this.#averageMs > this.#longestMs) return false
     const until = startedAt + this.#longestMs
@@ -40,14 +42,14 @@ export class BusyPoll {
           this.came()
           return true
         }
-    } while (performance.now() < until)
+    } while (this.#now() < until)
     return false
   }
 
   /** What was waited for is there. */
   came(): void {
     if (this.#since === undefined) return
-    const tookMs = Math.min(performance.now() - this.#since, this.#longestMs * longWait)
+    const tookMs = Math.min(this.#now() - this.#since, this.#longestMs * longWait)
     this.#averageMs += (tookMs - this.#averageMs) * weight
     this.#since = undefined
   }

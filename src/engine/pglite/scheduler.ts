@@ -32,6 +32,8 @@ import type { WalSync } from './wal-sync.js'
 
 /** Longest the worker works without looking for new messages and finished syncs. */
 const sliceMs = 4
+/** Units in a row after which a session counts as the only one that works. */
+const aloneAfterUnits = 32
 /** How often deadlines of an idle owner are looked at. */
 const deadlineCheckMs = 20
 const tagFlush = 0x48
@@ -110,6 +112,9 @@ export class Scheduler {
   #ownedAt = 0
   #idleSince = 0
   #drainPlanned = false
+  /** Of which session the last units were, and how many. */
+  #lastSession = 0
+  #unitsInARow = 0
   #isDead = false
   #deadlines: NodeJS.Timeout | undefined
 
@@ -158,7 +163,7 @@ export class Scheduler {
     if (this.#isDead) return
     try {
       const workLeft = this.#runSlice()
-      this.#options.walSync.start()
+      this.#makeDurable(workLeft)
       this.release()
       if (workLeft) this.#drainSoon()
     } catch (cause) {
@@ -166,6 +171,21 @@ export class Scheduler {
       clearInterval(this.#deadlines)
       this.#options.onDead(cause)
     }
+  }
+
+  /**
+   * Beside the thread, so that others run meanwhile. Where there are none it would only cost two
+   * wake-ups: one to the thread that syncs, and one back.
+   */
+  #makeDurable(workLeft: boolean): void {
+    const { walSync } = this.#options
+    if (workLeft || this.#unitsInARow < aloneAfterUnits || !walSync.isDirty) {
+      walSync.start()
+      return
+    }
+    const startedAt = performance.now()
+    walSync.flushNow()
+    this.release((performance.now() - startedAt) * 1000)
   }
 
   /** True if it stopped for the time, not for want of units. */
@@ -266,6 +286,9 @@ export class Scheduler {
 
   #run(unit: QueuedUnit): void {
     const { head } = unit
+    const goesOn = head.session !== 0 && head.session === this.#lastSession
+    this.#unitsInARow = goesOn ? this.#unitsInARow + 1 : 0
+    this.#lastSession = head.session
     if (head.session === 0) {
       this.#runAlone(unit)
       return

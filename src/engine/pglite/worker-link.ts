@@ -176,7 +176,7 @@ export class WorkerLink {
     for (const pending of units) this.#sendNow(pending)
     this.#underWay += units.length
     this.#sender.wake()
-    if (this.#underWay === 1) this.#poll()
+    if (this.#isNext(units)) this.#poll()
   }
 
   #sendNow(pending: PendingUnit): void {
@@ -192,7 +192,13 @@ export class WorkerLink {
     this.#sender.post({ kind: 'unit', ...message }, copy === undefined ? [] : [copy.port])
   }
 
-  /** Nobody else waits for an answer, and one of a small statement is there soon. */
+  /** It is one, and no other can be answered before it. */
+  #isNext([unit, another]: readonly PendingUnit[]): boolean {
+    if (unit === undefined || another !== undefined) return false
+    return this.#underWay === 1 || (unit.session !== 0 && unit.session === this.control.owner)
+  }
+
+  /** The answer of a small statement is there soon. */
   #poll(): void {
     this.#receiver.wakeUp()
     this.#busyPoll.waitFor(() => this.#receiver.hasCome)
