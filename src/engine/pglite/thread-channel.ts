@@ -118,8 +118,12 @@ export class ThreadReceiver<M> {
     const place = this.#ring.peek()
     if (place === undefined) throw new Error('a record between the engine and the server is lost')
     this.#next = (this.#next + 1) | 0
-    this.#events.record(this.#ring, place)
-    this.#ring.shift()
+    try {
+      this.#events.record(this.#ring, place)
+    } finally {
+      // One that was met twice would never be passed.
+      this.#ring.shift()
+    }
   }
 
   #receive(): void {

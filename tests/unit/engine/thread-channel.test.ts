@@ -111,3 +111,22 @@ test('what one thread sends without a pause, the other takes in order without a 
   hears.port.close()
   return worker.terminate()
 })
+
+test('a record whose reader fails is passed', () => {
+  const [sends, hears] = ends()
+  const sender = new ThreadSender<never>(sends)
+  const came: (number | undefined)[] = []
+  const receiver = new ThreadReceiver<never>(hears, {
+    record: (ring, place) => {
+      came.push(ring.ints[place / 4])
+      if (came.length === 1) throw new Error('of the reader')
+    },
+    message: () => undefined,
+  })
+  for (const value of [7, 8]) sender.put(4, (ring, at) => (ring.ints[at / 4] = value))
+  expect(() => receiver.takeAll()).toThrow('of the reader')
+  receiver.takeAll()
+  expect(came).toEqual([7, 8])
+  expect(receiver.hasCome).toBe(false)
+  sends.port.close()
+})
