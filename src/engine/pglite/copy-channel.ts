@@ -17,7 +17,6 @@ export interface CopyEnd {
 
 /** What the worker gets with the unit. */
 export interface RemoteCopy extends CopyEnd {
-  readonly serial: number
   readonly hasInput: boolean
   readonly hasOutput: boolean
 }
@@ -82,15 +81,11 @@ export class CopyChannel {
   }
 
   /** One that goes to the worker with the unit. */
-  static toWorker(
-    serial: number,
-    stream: CopyStream,
-    onFailure: ChannelOptions['onFailure'],
-  ): CopyChannel {
+  static toWorker(stream: CopyStream, onFailure: ChannelOptions['onFailure']): CopyChannel {
     const [here, there] = createCopyEnds()
     const hasInput = stream.input !== undefined
     const hasOutput = stream.output !== undefined
-    const remote = { serial, ...there, hasInput, hasOutput }
+    const remote = { ...there, hasInput, hasOutput }
     return new CopyChannel(here, { stream, onFailure, remote })
   }
 

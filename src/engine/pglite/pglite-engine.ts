@@ -317,7 +317,7 @@ export class PGliteEngine implements Engine {
 
   /** Where its data goes to is gone or full: the unit ends, and that is why. */
   #openCopy(serial: number, copy: CopyStream): CopyChannel {
-    return CopyChannel.toWorker(serial, copy, (cause) => this.#cancel(serial, toDbError(cause)))
+    return CopyChannel.toWorker(copy, (cause) => this.#cancel(serial, toDbError(cause)))
   }
 
   #openParts(serial: number, end: CopyEnd): void {
