@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 import { afterEach, expect, test } from 'vitest'
 import { keepRandomOpen, type StreamSystem } from '#src/engine/pglite/random-stream.js'
 
@@ -7,6 +7,7 @@ interface Stream {
 }
 
 const opened: string[] = []
+/** What is open: asked of the note, for the system gives a closed number to whatever another thread opens next. */
 const left = new Set<number>()
 
 /** Real files, and a note of each that was opened. */
@@ -54,7 +55,7 @@ test('other files are opened each time, and closed', () => {
   for (let round = 0; round < 2; round++) {
     const stream = fs.open('/dev/null', 'r') as Stream
     fs.close(stream)
-    expect(() => fstatSync(stream.fd)).toThrow('EBADF')
+    expect(left).not.toContain(stream.fd)
   }
   expect(opened).toEqual(['/dev/urandom', '/dev/null', '/dev/null'])
 })
