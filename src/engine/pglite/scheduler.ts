@@ -174,18 +174,24 @@ export class Scheduler {
   }
 
   /**
-   * Beside the thread, so that others run meanwhile. Where there are none it would only cost two
-   * wake-ups: one to the thread that syncs, and one back.
+   * Beside the thread, so that others run meanwhile. Where none can it would only cost two wake-ups:
+   * one to the thread that syncs, and one back.
    */
   #makeDurable(workLeft: boolean): void {
     const { walSync } = this.#options
-    if (workLeft || this.#unitsInARow < aloneAfterUnits || !walSync.isDirty) {
+    if (workLeft || !walSync.isDirty || !this.#isAlone) {
       walSync.start()
       return
     }
     const startedAt = performance.now()
     walSync.flushNow()
     this.release((performance.now() - startedAt) * 1000)
+  }
+
+  /** No session works beside the last, or none may: it has the engine, and waits for its answer. */
+  get #isAlone(): boolean {
+    if (this.#owner !== 0) return this.#owner === this.#lastSession
+    return this.#unitsInARow >= aloneAfterUnits
   }
 
   /** True if it stopped for the time, not for want of units. */
@@ -197,6 +203,8 @@ export class Scheduler {
       if (unit === undefined) return false
       if (this.#options.control.take(unit.head.slot)) this.#perform(unit)
       else this.#answer(unit.head.serial, outcome.skipped)
+      // At once, not at the slice's end: the server's thread and the clients work meanwhile.
+      this.release()
       if (performance.now() > until) return true
     }
   }
@@ -466,7 +474,6 @@ export class Scheduler {
     // What the former owner sent meanwhile goes on in line with everybody's.
     for (let unit = this.#ownerQueue.shift(); unit !== undefined; unit = this.#ownerQueue.shift())
       this.#queue.push(unit)
-    this.#drainSoon()
   }
 
   #checkDeadlines(): void {
@@ -505,6 +512,7 @@ export class Scheduler {
       session.held = false
     }
     this.#disown()
+    this.#drainSoon()
   }
 }
 

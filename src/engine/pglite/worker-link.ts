@@ -1,6 +1,6 @@
 /**
- * One life of the worker thread, seen from the main thread: units go in coalesced by tick, answers
- * come back by serial. It knows nothing of restarts; when the worker dies it says so once.
+ * One life of the worker thread, seen from the main thread: units go in, answers come back by
+ * serial. It knows nothing of restarts; when the worker dies it says so once.
  */
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { BusyPoll } from './busy-poll.js'
@@ -43,9 +43,12 @@ export class WorkerLink {
   readonly #busyPoll: BusyPoll
   readonly #events: WorkerLinkEvents
   readonly #freeSlots: number[] = Array.from({ length: unitSlots }, (_, slot) => slot)
-  #outgoing: PendingUnit[] = []
   /** Units that were sent and not answered. */
   #underWay = 0
+  /** The turn's end is awaited, to look for answers. */
+  #looksSoon = false
+  /** Of the units of this turn one is of the session that has the engine. */
+  #ownerWaits = false
   #walWrites = 0
   #cancelFlags: CancelFlags | undefined
   #wasmModule: WebAssembly.Module | undefined
@@ -127,11 +130,17 @@ export class WorkerLink {
     this.#freeSlots.push(slot)
   }
 
-  /** Sends at the end of this tick, with all else of the tick. */
+  /** Sends it at once: what comes in the same turn is read while the worker has begun. */
   send(unit: PendingUnit): void {
+    if (this.#isDead) return
     this.control.announce(unit.slot)
-    this.#outgoing.push(unit)
-    if (this.#outgoing.length === 1) setImmediate(() => this.#flush())
+    this.#sendNow(unit)
+    this.#sender.wake()
+    this.#underWay += 1
+    this.#ownerWaits ||= unit.session !== 0 && unit.session === this.control.owner
+    if (this.#looksSoon) return
+    this.#looksSoon = true
+    setImmediate(() => this.#look())
   }
 
   interrupt(serial: number): void {
@@ -169,14 +178,12 @@ export class WorkerLink {
     this.#closed?.()
   }
 
-  #flush(): void {
-    const units = this.#outgoing
-    this.#outgoing = []
-    if (this.#isDead) return
-    for (const pending of units) this.#sendNow(pending)
-    this.#underWay += units.length
-    this.#sender.wake()
-    if (this.#isNext(units)) this.#poll()
+  /** Only for what no other can be answered before. */
+  #look(): void {
+    const isNext = this.#underWay === 1 || this.#ownerWaits
+    this.#looksSoon = false
+    this.#ownerWaits = false
+    if (isNext && !this.#isDead) this.#poll()
   }
 
   #sendNow(pending: PendingUnit): void {
@@ -190,12 +197,6 @@ export class WorkerLink {
     if (isRecord) return
     const message = { head: headOf(pending), bytes: unit.bytes, copy, lasting }
     this.#sender.post({ kind: 'unit', ...message }, copy === undefined ? [] : [copy.port])
-  }
-
-  /** It is one, and no other can be answered before it. */
-  #isNext([unit, another]: readonly PendingUnit[]): boolean {
-    if (unit === undefined || another !== undefined) return false
-    return this.#underWay === 1 || (unit.session !== 0 && unit.session === this.control.owner)
   }
 
   /** The answer of a small statement is there soon. */

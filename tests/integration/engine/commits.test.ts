@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { openTestEngine, rowsOf, unit } from '../../support/engine.js'
 
@@ -26,3 +27,20 @@ test.each(['fsync', 'os'])(
     expect(told).toBe(before)
   },
 )
+
+test('an answer leaves while what was sent with it runs', async () => {
+  await using opened = await openTestEngine()
+  const { engine } = opened
+  // What a start wrote is durable after it, and nothing waits for that.
+  await engine.run(unit('SELECT 1'))
+  let hasEnded = false
+  const short = engine.run(unit('SELECT 1'))
+  const long = engine.run(unit('SELECT count(*) FROM generate_series(1, 1000000)')).finally(() => {
+    hasEnded = true
+  })
+  await short
+  // What had come together would all be told by then.
+  await turn()
+  expect(hasEnded).toBe(false)
+  await long
+})

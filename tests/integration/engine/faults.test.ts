@@ -81,6 +81,19 @@ test('a table that grows by empty pages waits for no sync', async () => {
   expect(engine.generation).toBe(generation)
 })
 
+test('where nobody can work meanwhile the engine waits for a sync itself', async () => {
+  const { engine } = opened
+  const [one, other] = [engine.openSession(), engine.openSession()]
+  await one.run(unit('BEGIN; INSERT INTO kept VALUES (1)'))
+  const begun = other.run(unit('BEGIN'))
+  fail('wal-wait EIO')
+  // The other has the engine by then, and cannot go on before it is answered.
+  await expect(Promise.all([one.run(unit('COMMIT')), begun])).rejects.toMatchObject({
+    code: 'ENGINE_RESTARTED',
+  })
+  mend()
+})
+
 test('an engine that dies again and again is given up, and says why', async () => {
   const disk = new URL('../../support/disks/faulty.mjs', import.meta.url)
   disk.searchParams.set('switch', join(home, 'other-fault'))
