@@ -27,7 +27,9 @@ test('what was written is read, once', () => {
           sizes.push(step)
           number += 1
         } else expect(sizes.length).toBeGreaterThan(0)
+      expect(writer.unread).toBe(sizes.length)
       while (sizes.length > 0) readOne(reader, sizes)
+      expect(writer.unread).toBe(0)
       expect(reader.peek()).toBeUndefined()
 
       function readOne(ring: Ring, left: number[]): void {

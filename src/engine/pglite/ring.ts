@@ -19,6 +19,8 @@ const word = {
   asleep: 32,
   /** Messages that were posted beside the records, modulo 2^32. */
   posted: 48,
+  /** Records that were read, modulo 2^32; beside `read`, whose writer writes it too. */
+  taken: 1,
   count: 64,
 } as const
 
@@ -38,6 +40,7 @@ export class Ring {
   readonly doubles: Float64Array
   readonly #words: Int32Array
   #claimedUpTo = 0
+  #committed = 0
 
   constructor(buffer = new SharedArrayBuffer(headBytes + capacityBytes)) {
     this.buffer = buffer
@@ -72,6 +75,12 @@ export class Ring {
   /** Writer: the reader may see what was claimed last. */
   commit(): void {
     Atomics.store(this.#words, word.written, this.#claimedUpTo)
+    this.#committed = (this.#committed + 1) | 0
+  }
+
+  /** Writer: how many records the reader has not read. */
+  get unread(): number {
+    return (this.#committed - Atomics.load(this.#words, word.taken)) | 0
   }
 
   /** Reader: the place of the oldest payload; undefined if there is none. */
@@ -94,6 +103,7 @@ export class Ring {
     const length = this.ints[place / wordBytes] ?? 0
     const passed = length === skipped ? capacityBytes - place + (this.ints[0] ?? 0) : length
     Atomics.store(this.#words, word.read, (read + passed) | 0)
+    Atomics.add(this.#words, word.taken, 1)
   }
 
   /** Reader: true if it may sleep, and will be woken; false if something has come. */

@@ -46,6 +46,11 @@ export class ThreadSender<M> {
     this.#ring.countPosted()
   }
 
+  /** Records that the other has not read yet: many if it is busy. */
+  get unread(): number {
+    return this.#ring.unread
+  }
+
   /** After records were put. */
   wake(): void {
     if (this.#ring.mustWake()) this.#port.postMessage(null)

@@ -110,17 +110,15 @@ function answer(reply: SettledReply): void {
 /** Longest that it works without a turn of the event loop, in ms: timers and finished syncs are there. */
 const turnMs = 2
 
-/** Of more callers at once the server's thread has enough to do, and needs the core itself. */
-const fewUnits = 4
+/** With more answers to read the server's thread has enough to do, and its clients need the core. */
+const fewAnswers = 2
 
 function listen(scheduler: Scheduler, backend: Backend, walSync: WalSync): void {
   let units: QueuedUnit[] = []
-  /** How many there were. */
-  const runAll = (): number => {
+  const runAll = (): void => {
     const accepted = units
     units = []
     if (accepted.length > 0) scheduler.accept(accepted)
-    return accepted.length
   }
   const receiver = new ThreadReceiver<ToWorker>(options.hears, {
     record: (ring, place) => units.push(readUnit(ring, place)),
@@ -137,20 +135,20 @@ function listen(scheduler: Scheduler, backend: Backend, walSync: WalSync): void 
     },
   })
   const busyPoll = new BusyPoll(options.busyPollMs)
+  const mayLook = (): boolean => scheduler.isIdle && server.unread <= fewAnswers
   const work = (): void => {
     const turnEnds = performance.now() + turnMs
-    let ran = 0
     busyPoll.came()
     do {
       receiver.takeAll()
       if (isDead) return
-      ran = runAll()
+      runAll()
       control.memoryBytes = backend.memoryBytes
       if (performance.now() > turnEnds) {
         setImmediate(work)
         return
       }
-    } while (ran <= fewUnits && scheduler.isIdle && busyPoll.waitFor(() => receiver.hasCome))
+    } while (mayLook() && busyPoll.waitFor(() => receiver.hasCome))
     if (!receiver.fallAsleep()) setImmediate(work)
   }
   receiver.listen(work)
