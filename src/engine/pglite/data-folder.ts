@@ -58,11 +58,13 @@ export async function openDatabaseFolder(folder: string): Promise<string> {
 }
 
 /**
- * Removes what sorts and streams of an ended engine left. PostgreSQL's postmaster does that; PGlite
- * has none. Nothing may have the database open.
+ * Removes what an ended engine left: files of sorts and streams, which PostgreSQL's postmaster would, and PGlite has
+ * none; and PostgreSQL's own lock. Who was killed while writing that left it empty, and with such a one
+ * PostgreSQL never starts. Nothing may have the database open.
  */
-export function removeTemporaryFiles(database: string): void {
+export function removeLeftovers(database: string): void {
   fs.rmSync(path.join(database, 'base', 'pgsql_tmp'), { recursive: true, force: true })
+  fs.rmSync(path.join(database, 'postmaster.pid'), { force: true })
 }
 
 async function initialise(folder: string, database: string): Promise<void> {

@@ -22,7 +22,7 @@ import {
 import { firstError, lastTag } from '../backend-messages.js'
 import type { Checkpoint } from './checkpointer.js'
 import { CopyChannel, type CopyEnd } from './copy-channel.js'
-import { createDataFolder, openDatabaseFolder, removeTemporaryFiles } from './data-folder.js'
+import { createDataFolder, openDatabaseFolder, removeLeftovers } from './data-folder.js'
 import { lockFolder, type FolderLock } from './folder-lock.js'
 import { markUnsynced, readUnsynced, settleUnsynced, type Unsynced } from './unsynced-mark.js'
 import { action, outcome, type Action, type Aside, type Outcome } from './messages.js'
@@ -490,7 +490,7 @@ export class PGliteEngine implements Engine {
   async #startWorker(): Promise<void> {
     const { log, ...options } = this.#options
     assert(this.#lock !== undefined, 'the folder is locked before a worker uses it')
-    removeTemporaryFiles(this.#database)
+    removeLeftovers(this.#database)
     const workerOptions = {
       busyPollMs: options.busyPollMs,
       folder: this.#database,

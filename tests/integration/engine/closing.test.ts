@@ -1,5 +1,5 @@
 /** An engine that is closed stays closed, whatever it is doing (K2). */
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
@@ -11,10 +11,16 @@ import {
 } from '../../support/engine.js'
 
 let folder: string
+/** Named to the disk. */
+let fault: string
 let opened: TestEngine
 beforeEach(async () => {
   folder = copyOfTemplate()
-  opened = await openTestEngine({ folder, settings: { 'engine.cancel_grace_ms': 200 } })
+  fault = join(folder, '..', 'fault')
+  const disk = new URL('../../support/disks/faulty.mjs', import.meta.url)
+  disk.searchParams.set('switch', fault)
+  const settings = { 'engine.cancel_grace_ms': 200 }
+  opened = await openTestEngine({ folder, settings, diskModule: disk.href })
 })
 afterEach(() => rmSync(join(folder, '..'), { recursive: true, force: true }))
 
@@ -39,10 +45,9 @@ test('while its worker ends', async () => {
 test('while its new worker starts', async () => {
   const { engine } = opened
   const waiting = ended(stuck().catch(() => engine.run(unit('SELECT 1'))))
-  await expect.poll(() => engine.status.kind, { interval: 1 }).toBe('restarting')
-  // The old worker ends in some 15 ms, the new one takes some 300 to start.
-  const deadline = Date.now() + 100
-  await expect.poll(() => Date.now() > deadline, { interval: 5 }).toBe(true)
+  // The one before it wrote nothing more: it hung.
+  writeFileSync(fault, 'data-write STANDSTILL')
+  await expect.poll(() => existsSync(`${fault}.standstill`), { interval: 1 }).toBe(true)
   expect(engine.status.kind).toBe('restarting')
   await Promise.all([engine.close(), engine.close()])
   expect(await waiting).toMatchObject({ code: 'UNAVAILABLE' })

@@ -104,10 +104,11 @@ describe('K2: a data folder', () => {
     expect(stdout).toBe('kept\n')
   })
 
-  test('is rid of the temporary files of a server that was killed', async () => {
+  test('is rid of what a server left that was killed, in the middle of its start too', async () => {
     const temporary = join(folder, 'pgdata', 'base', 'pgsql_tmp')
     mkdirSync(temporary, { recursive: true })
     writeFileSync(join(temporary, 'pgsql_tmp42.0'), 'rows of a stream nobody reads')
+    writeFileSync(join(folder, 'pgdata', 'postmaster.pid'), '')
     await using opened = await openTestEngine({ folder })
     expect(opened.engine.status.kind).toBe('ready')
     expect(existsSync(temporary)).toBe(false)
