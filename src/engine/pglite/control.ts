@@ -12,7 +12,7 @@ const word = {
   lock: 0,
   /** Serial of the unit that runs; 0 for none. */
   running: 1,
-  /** When it began, in ms of `Date.now()` modulo 2^31. */
+  /** When it began, by `clockMs`. */
   startedAt: 2,
   /** When the present lease began, like `startedAt`; and the session that has it, 0 for none. */
   leaseStartedAt: 3,
@@ -35,12 +35,18 @@ const slotGivenBack = 2
 /** Milliseconds that fit a signed 32-bit word; differences are taken modulo it. */
 const clockMask = 0x7fffffff
 
-export function clockMs(): number {
-  return Date.now() & clockMask
+/** `performance.now()` counts from the start of its thread, and this from one moment for all. */
+const threadStartMs = Number(process.hrtime.bigint() / 1_000_000n) - performance.now()
+
+/** Of a clock that all threads share and nobody sets: one set back would end what runs. */
+function clockMs(): number {
+  return (threadStartMs + performance.now()) & clockMask
 }
 
-export function elapsedMs(since: number): number {
-  return (clockMs() - since) & clockMask
+/** Below 12 days; what another thread has begun a moment ahead of this one's clock began now. */
+function elapsedMs(since: number): number {
+  const elapsed = (clockMs() - since) & clockMask
+  return elapsed > clockMask >> 1 ? 0 : elapsed
 }
 
 export interface RunningUnit {

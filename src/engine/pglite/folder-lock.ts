@@ -139,9 +139,9 @@ async function isAlive(file: string, owner: Owner): Promise<boolean> {
 
 /** A killed process is there for a moment longer: a supervisor may be quicker than its end. */
 async function runsOn(owner: Owner): Promise<boolean> {
-  const until = Date.now() + dyingPatienceMs
+  const until = performance.now() + dyingPatienceMs
   while (startTime(owner.pid) === owner.startedAt) {
-    if (Date.now() > until) return true
+    if (performance.now() > until) return true
     await wait(20)
   }
   return false

@@ -26,7 +26,7 @@ export interface PendingUnit {
   readonly unit: Unit
   readonly leaseMs: number
   readonly idleMs: number
-  /** In ms of `Date.now()`. */
+  /** In ms of `performance.now()`. */
   readonly waitUntil: number
   readonly resolve: (reply: Uint8Array) => void
   readonly reject: (cause: unknown) => void

@@ -262,7 +262,7 @@ export class PGliteEngine implements Engine {
         unit,
         leaseMs: session.leaseMs,
         idleMs: session.idleMs,
-        waitUntil: Date.now() + unit.waitMs,
+        waitUntil: performance.now() + unit.waitMs,
         resolve,
         reject,
         slot: noSlot,
@@ -405,7 +405,7 @@ export class PGliteEngine implements Engine {
       this.#settle(serial, error)
       return
     }
-    pending.cancelled = { error, at: Date.now() }
+    pending.cancelled = { error, at: performance.now() }
     this.#link?.interrupt(serial)
   }
 
@@ -467,7 +467,7 @@ export class PGliteEngine implements Engine {
 
   /** A cancelled unit that goes on: ask again, and past the grace end the whole engine. */
   #insist(pending: PendingUnit): void {
-    const overdue = Date.now() - (pending.cancelled?.at ?? 0) > this.#options.cancelGraceMs
+    const overdue = performance.now() - (pending.cancelled?.at ?? 0) > this.#options.cancelGraceMs
     if (overdue || this.#link?.canInterrupt !== true)
       void this.#restart(
         `a statement did not end within ${this.#options.cancelGraceMs} ms of its cancel`,
@@ -476,7 +476,7 @@ export class PGliteEngine implements Engine {
   }
 
   #checkWaiting(): void {
-    const now = Date.now()
+    const now = performance.now()
     for (const pending of this.#pending.inOrder())
       if (now > pending.waitUntil && this.#takeBack(pending))
         this.#settle(
@@ -602,7 +602,7 @@ export class PGliteEngine implements Engine {
   }
 
   #tooManyRestarts(): boolean {
-    const now = Date.now()
+    const now = performance.now()
     this.#restartedAt.push(now)
     const since = now - this.#options.restartWindowMs
     return this.#restartedAt.filter((at) => at > since).length > this.#options.restartsMax

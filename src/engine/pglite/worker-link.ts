@@ -155,7 +155,7 @@ export class WorkerLink {
       this.#closed = resolve
     })
     this.#sender.post({ kind: 'close' })
-    const until = Date.now() + graceMs
+    const until = performance.now() + graceMs
     const insisting = setInterval(() => this.#endRunning(until), interruptEveryMs)
     await closed
     clearInterval(insisting)
@@ -165,7 +165,7 @@ export class WorkerLink {
   #endRunning(until: number): void {
     const running = this.control.running()
     if (running === undefined) return
-    if (Date.now() < until) this.interrupt(running.serial)
+    if (performance.now() < until) this.interrupt(running.serial)
     else void this.terminate()
   }
 
