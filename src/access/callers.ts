@@ -41,8 +41,13 @@ export type KeyRefusal = 'missing' | 'malformed' | 'unknown' | 'expired'
 export interface ScramSecrets {
   readonly salt: Uint8Array
   readonly iterations: number
-  /** None for a name that nobody has, which has a salt all the same. */
+  /** At least one: a name that nobody has, and a user without keys, have one that nobody has. */
   readonly keys: readonly KeySecrets[]
+}
+
+/** It makes as much work as another, whose time so does not tell. No text is known that hashes to zeros. */
+const nobodysKey: KeySecrets = {
+  ...{ keyId: 'nobody', storedKey: new Uint8Array(32), serverKey: new Uint8Array(32) },
 }
 
 /** Id that the local token has among keys. */
@@ -115,7 +120,8 @@ export class Callers {
   async scramSecrets(userName: string): Promise<ScramSecrets> {
     const { salt, userId, keys } = await this.#users.secretsOf(userName)
     const local = userId === rootUserId ? await this.#localSecrets(salt) : []
-    return { salt, iterations: scramIterations, keys: [...local, ...keys] }
+    const known = [...local, ...keys]
+    return { salt, iterations: scramIterations, keys: known.length > 0 ? known : [nobodysKey] }
   }
 
   async #enter(

@@ -228,14 +228,15 @@ export class Users {
     return rows[0] && toKey(rows[0])
   }
 
-  /** One query whether the name is somebody's or not, so that its time does not tell. */
+  /** The same work whether the name is somebody's or not, so that its time does not tell. */
   async secretsOf(name: string): Promise<UserSecrets> {
     // PostgreSQL's text has no NUL, so no user has one in their name.
     const { rows } = await this.#queries.query(selectSecrets, [name.replaceAll('\0', '')])
     const [userId = null, salt = null, secret = null] = rows[0] ?? []
     assert(secret !== null, 'the secret of salts is there')
+    const madeUp = madeUpSalt(secret, name)
     if (userId === null || salt === null || name.includes('\0'))
-      return { salt: madeUpSalt(secret, name), userId: undefined, keys: [] }
+      return { salt: madeUp, userId: undefined, keys: [] }
     const keys = rows.flatMap(([, , , keyId, verifier]) =>
       typeof keyId === 'string' && typeof verifier === 'string'
         ? [{ keyId, ...scramKeysOf(verifier) }]

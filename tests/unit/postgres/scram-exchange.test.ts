@@ -55,8 +55,10 @@ describe('a proof', () => {
     },
   )
 
-  test('of another key, or where there is none, is none', () => {
-    for (const own of [secrets, { ...secrets, keys: [] }]) {
+  test('of another key, or where nobody has one, is none', () => {
+    const zeros = new Uint8Array(32)
+    const nobodys = [{ keyId: 'nobody', storedKey: zeros, serverKey: zeros }]
+    for (const own of [secrets, { ...secrets, keys: nobodys }]) {
       const exchange = open({ secrets: own })
       const client = scramClient({ password: randomKey(randomBytes) })
       expect(exchange.final(client.final(exchange.first(client.first)))).toBeUndefined()
