@@ -1,5 +1,5 @@
 /** A client of the Postgres wire that is in: units, cancels, and the ways in which it ends. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { openTestServer, type TestServer } from '../support/server.js'
 import {
   WireClient,
@@ -25,6 +25,8 @@ async function enter(login: WireLogin = root) {
   const greeting = await client.logIn(login)
   return { client, greeting, [Symbol.asyncDispose]: () => client[Symbol.asyncDispose]() }
 }
+
+type Entered = Awaited<ReturnType<typeof enter>>
 
 const sync = frame('S')
 const flush = frame('H')
@@ -261,6 +263,33 @@ describe('the end of a connection', () => {
     await server.sql(`DROP USER 'bob'`)
     const [message] = await entered.client.closed()
     expect(message && errorOf(message).message).toBe('terminating connection: the user was dropped')
+  })
+})
+
+describe('A8: who has gone is told nothing more of their key', () => {
+  test.each([
+    ['who says so', ({ client }: Entered) => client.send(frame('X'))],
+    ['who is cut off', ({ client }: Entered) => client.cut()],
+    ['who is ended', ({ client }: Entered) => client.send(Buffer.from('G'))],
+  ])('%s', async (_, leave) => {
+    const left = vi.fn()
+    const enterProven = server.database.enterProven.bind(server.database)
+    const entering = vi.spyOn(server.database, 'enterProven')
+    entering.mockImplementation(async (keyId, onEnd) => {
+      const presence = await enterProven(keyId, onEnd)
+      return {
+        ...presence,
+        leave: () => {
+          left()
+          presence.leave()
+        },
+      }
+    })
+    await using entered = await enter()
+    entering.mockRestore()
+    expect(left).not.toHaveBeenCalled()
+    leave(entered)
+    await expect.poll(() => left.mock.calls.length).toBe(1)
   })
 })
 

@@ -57,7 +57,6 @@ export class SessionComposer {
   isCurrent(runnable: Runnable): boolean {
     const { plan, identity } = runnable
     if (this.#mayChange || namedUsers(plan).length > 0) return false
-    if (plan.role !== this.#options.caller.role) return false
     if (isOfSession(plan)) return mentionsNone(plan)
     if (this.#identityOf(plan, this.#options.caller.identity) !== identity) return false
     if (mentionsNone(plan)) return true

@@ -405,4 +405,17 @@ describe('who asks', () => {
     await root.query('DELETE FROM app.todos')
     await own.query('DELETE FROM app.todos')
   })
+
+  test('may act for another no longer than that may be, prepared or not', async () => {
+    const key = await server.createUser('jobs', 'service')
+    await server.createUser('carol')
+    await using wire = await openWire(server, { key })
+    const text = "EXECUTE AS 'carol' (SELECT kalam.uid() IS NOT NULL)"
+    await wire.run(serialize.parse({ name: 'as', text }), serialize.sync())
+    const run = () =>
+      wire.run(serialize.bind({ statement: 'as' }), serialize.execute(), serialize.sync())
+    for (let round = 0; round < 2; round++) expect(inShort(await run())).toContain('row t')
+    await server.sql("ALTER USER 'carol' ROLE admin")
+    expect(errorOf(await run())).toMatchObject({ code: '42501' })
+  })
 })
