@@ -19,6 +19,7 @@ const counts = {
   KALAM_TEST_DIFFERENTIAL_FACTOR: '20',
   KALAM_TEST_NEIGHBOUR_REQUESTS: '2500',
   KALAM_TEST_WIRE_MB: '500',
+  KALAM_TEST_FILE_MINUTES: '120',
 }
 const KALAM_TEST_SEED = String(randomInt(2 ** 31))
 const files = [

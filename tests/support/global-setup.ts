@@ -2,7 +2,7 @@
  * Makes one data folder for the whole run, with the system schema in it: each test's server starts
  * from a copy in a third of a second, where a first start takes four. Vitest calls it for the root
  * and for each project; what the root provides, all have. Holds PGlite
- * compiled, too.
+ * compiled, too, and watches that the files end.
  */
 import { cpSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -11,6 +11,7 @@ import type { TestProject } from 'vitest/node'
 import { loadConfig } from '#src/config/load-config.js'
 import { withSharedMemory } from '#src/engine/pglite/shared-memory.js'
 import { startServer } from '#src/server.js'
+import { watchFiles } from './file-watch.js'
 import { makeScratchFolder } from './scratch-folder.js'
 
 declare module 'vitest' {
@@ -32,7 +33,9 @@ export default async function setup(project: TestProject): Promise<(() => void) 
   cpSync(made, template, { recursive: true })
   project.provide('dataTemplate', template)
   const compiled = [compilePGlite()]
+  const stopWatching = watchFiles(project.vitest)
   return () => {
+    stopWatching()
     compiled.length = 0
     rmSync(folder, { recursive: true, force: true })
   }
