@@ -4,6 +4,9 @@ import { clients, isMissing } from '../support/postgres-clients.js'
 import { runProgram } from '../support/run-program.js'
 import { openWireServer, type WireServer } from '../support/wire-server.js'
 
+/** Of each connection. */
+const transactions = 50
+
 describe.skipIf(isMissing('pgbench'))('pgbench', () => {
   let server: WireServer
   beforeAll(async () => {
@@ -26,11 +29,12 @@ describe.skipIf(isMissing('pgbench'))('pgbench', () => {
     ['prepared', 4, 1],
   ])('-M %s -c %i -j %i', async (mode, connections, threads) => {
     const counts = ['-c', String(connections), '-j', String(threads)]
-    const { exit, stdout, stderr } = await pgbench(['-n', '-T', '1', '-M', mode, ...counts])
+    const each = ['-t', String(transactions)]
+    const { exit, stdout, stderr } = await pgbench(['-n', ...each, '-M', mode, ...counts])
     expect(exit, stderr).toBe(0)
     expect(stdout).toContain('number of failed transactions: 0 (0.000%)')
     const processed = /transactions actually processed: (\d+)/.exec(stdout)?.[1]
-    expect(Number(processed)).toBeGreaterThan(connections)
+    expect(Number(processed)).toBe(connections * transactions)
     console.log(
       `pgbench ${mode} -c ${connections} -j ${threads}: ${/tps = .*/.exec(stdout)?.[0] ?? ''}`,
     )

@@ -286,8 +286,8 @@ describe('C5: an answer that fails in the middle', () => {
     leaving.abort()
     // Everybody waits for it.
     expect((await server.sql('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
-    const metrics = await (await fetch(`${server.url}/metrics`)).text()
-    expect(metrics).toMatch(/command="unknown",outcome="CANCELLED"\} 1$/mu)
+    const metrics = async () => (await fetch(`${server.url}/metrics`)).text()
+    await expect.poll(metrics).toMatch(/command="unknown",outcome="CANCELLED"\} 1$/mu)
   })
 
   test('C6: more than the spools may hold, for a reader who is too slow', async () => {

@@ -16,8 +16,6 @@ import { freePort } from '../support/free-port.js'
 const MB = 1_000_000
 /** Upon the base image: Docker's own Node 20 has 200 MB, and both together are to have 260. */
 const ownBytesMax = 60 * MB
-/** After these `docker stop` kills. */
-const stopMsMax = 10_000
 const exits = { wrongSettings: 2, notStarted: 3, killed: 137 }
 
 describe.runIf(inject('hasDocker')).concurrent('the image', () => {
@@ -172,10 +170,8 @@ async function staysThroughStopAndKill(server: ServerContainer, key: string): Pr
 /** A statement that would run for a minute does not keep it from ending before Docker kills it. */
 async function stopWell(server: ServerContainer, key: string): Promise<number> {
   const slow = server.sql(key, 'SELECT pg_sleep(60)').catch(() => 'its connection was closed')
-  const began = performance.now()
   const exit = await server.stop()
   expect(exit).toBe(0)
-  expect(performance.now() - began).toBeLessThan(stopMsMax)
   await slow
   return exit
 }

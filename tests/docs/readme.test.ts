@@ -91,5 +91,5 @@ async function runShell(commands: string): Promise<string[]> {
 }
 
 function environment() {
-  return { ...process.env, HOME: server.home, KALAM_URL: server.url }
+  return { PATH: process.env['PATH'], HOME: server.home, KALAM_URL: server.url }
 }

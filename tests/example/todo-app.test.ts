@@ -48,11 +48,11 @@ describe.skipIf(missing !== undefined)('the TODO example', () => {
     const [one, other] = await openTwo()
     await world.sql("INSERT INTO app.todos (title) VALUES ('twice')")
     for (const page of [one, other]) await item(page, 'twice').waitFor()
-    // Slow enough that neither hears of the other's in time.
-    world.relay.slow(200)
+    // Neither hears of the other's in time.
+    const release = world.relay.hold()
     const button = 'button[aria-label="Delete twice"]'
     await Promise.all([one, other].map((page) => page.locator(button).dispatchEvent('click')))
-    world.relay.slow(0)
+    release()
     for (const page of [one, other]) {
       await item(page, 'twice').waitFor({ state: 'detached' })
       expect(await page.getByRole('alert').count()).toBe(0)

@@ -33,7 +33,7 @@ beforeAll(async () => {
   server = await openTestServer({
     settings: {
       'postgres_wire.enabled': true,
-      'postgres_wire.startup_timeout_ms': 2_000,
+      'postgres_wire.startup_timeout_ms': 20_000,
       'postgres_wire.message_bytes_max': 65_536,
       'postgres_wire.unit_bytes_max': 131_072,
     },

@@ -11,12 +11,12 @@ import {
   watch,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { copyOfTemplate } from '../support/engine.js'
+import { freePort } from '../support/free-port.js'
 import { kalam, kalamBin, kalamEnv, type KalamOutcome } from '../support/kalam.js'
 import { openTestServer, type TestServer } from '../support/server.js'
 
@@ -517,14 +517,5 @@ function outcomeOf(child: ChildProcess): Promise<KalamOutcome> {
   child.stderr?.on('data', (bytes: Buffer) => (stderr += String(bytes)))
   return new Promise((resolve) => {
     child.on('close', (code) => resolve({ exit: code ?? -1, stdout, stderr }))
-  })
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const listener = createServer().listen(0, '127.0.0.1', () => {
-      const address = listener.address()
-      listener.close(() => resolve(typeof address === 'object' ? (address?.port ?? 0) : 0))
-    })
   })
 }

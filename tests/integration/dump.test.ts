@@ -10,7 +10,7 @@ let server: TestServer
 let alice: string
 let bob: string
 beforeAll(async () => {
-  server = await openTestServer({ settings: { 'engine.transaction_timeout_ms': 60_000 } })
+  server = await openTestServer()
   alice = await server.createUser('alice')
   bob = await server.createUser('bob')
   const { rows } = await server.sql('SELECT name, user_id FROM system.users')

@@ -43,7 +43,8 @@ beforeAll(async () => {
       'http.body_bytes_max': bodyBytesMax,
       'http.parameters_max': parametersMax,
       'http.statements_max': queriesMax,
-      'limits.requests_per_second_per_key': 20,
+      // More than all tests of a user make, and one more a second is soon spent.
+      'limits.requests_per_second_per_key': 1,
       'limits.burst_requests_per_key': 200,
     },
   })

@@ -88,7 +88,10 @@ function runContract(node: string): Promise<{ exit: number; output: string }> {
   const root = fileURLToPath(new URL('../..', import.meta.url))
   const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--project', 'fallback']
   const { PATH, HOME } = process.env
-  const options = { cwd: root, env: { PATH, HOME, NO_COLOR: '1' }, maxBuffer: 64 * 1024 * 1024 }
+  const options = {
+    ...{ cwd: root, env: { PATH, HOME, NO_COLOR: '1' } },
+    ...{ maxBuffer: 64 * 1024 * 1024, timeout: contractMsMax },
+  }
   return new Promise((resolve) => {
     execFile(node, [...args, ...contractFiles], options, (error, stdout, stderr) =>
       resolve({ exit: error === null ? 0 : 1, output: stdout + stderr }),

@@ -5,7 +5,7 @@ import { openTestServer, type TestServer } from '../support/server.js'
 let server: TestServer
 let alice: string
 beforeAll(async () => {
-  server = await openTestServer({ settings: { 'engine.transaction_timeout_ms': 60_000 } })
+  server = await openTestServer()
   alice = await server.createUser('alice')
   await server.sql('CREATE NAMESPACE app')
   await server.sql(

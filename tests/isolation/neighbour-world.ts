@@ -105,8 +105,9 @@ const catalogProbes = `
   ORDER BY 1`
 
 function normalizer(ids: ReadonlyMap<string, string>): (text: string) => string {
-  const today = new Date().toISOString().slice(0, 10)
-  const now = new RegExp(String.raw`${today}[T ][\d:.]+(Z|\+00)`, 'gu')
+  // Midnight may come.
+  const days = [0, 86_400_000].map((ms) => new Date(Date.now() + ms).toISOString().slice(0, 10))
+  const now = new RegExp(String.raw`(${days.join('|')})[T ][\d:.]+(Z|\+00)`, 'gu')
   return (text) =>
     [...ids]
       .filter(([name]) => name !== 'root')

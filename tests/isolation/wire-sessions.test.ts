@@ -399,8 +399,7 @@ test('I3: deadlines end one’s own transaction and one’s own wait, and nobody
   try {
     const session = await own.enter()
     await session.must('SET idle_in_transaction_session_timeout = 100')
-    await session.must('BEGIN')
-    await session.must('INSERT INTO plain VALUES (1)')
+    await session.must('BEGIN; INSERT INTO plain VALUES (1)')
     const count = 'SELECT count(*)::text FROM plain'
     const seen = own.look(count)
     seen.catch(() => undefined)

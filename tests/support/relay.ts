@@ -8,19 +8,24 @@ export interface Relay extends AsyncDisposable {
   mend(): void
   /** From now on every byte takes so many ms longer, each way. */
   slow(delayMs: number): void
+  /** From now on nothing gets through, until the answered function is called. */
+  hold(): () => void
 }
 
 export async function openRelay(serverPort: number): Promise<Relay> {
   const sockets = new Set<Socket>()
   let isCut = false
   let delayMs = 0
+  let released = Promise.resolve()
   const pass = (from: Socket, to: Socket) => {
     sockets.add(from)
     // One after the other, so that none overtakes those before it.
     let passed = Promise.resolve()
     from.on('data', (bytes) => {
       const dueMs = performance.now() + delayMs
+      const whenReleased = released
       passed = passed.then(async () => {
+        await whenReleased
         const waitMs = dueMs - performance.now()
         if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
         to.write(bytes)
@@ -55,6 +60,11 @@ export async function openRelay(serverPort: number): Promise<Relay> {
     },
     slow: (ms) => {
       delayMs = ms
+    },
+    hold: () => {
+      let release = () => {}
+      released = new Promise((resolve) => (release = resolve))
+      return release
     },
     [Symbol.asyncDispose]: async () => {
       cut()

@@ -129,8 +129,9 @@ function flagsOf(settings: NonNullable<TestServerOptions['settings']>) {
     'server.port': 0,
     'postgres_wire.port': 0,
     'log.level': 'silent',
-    // Between two statements of a request a busy machine may stop for longer than a second.
+    // A busy machine may stop for longer than a second between two statements, and for several in all.
     'engine.idle_transaction_timeout_ms': 5_000,
+    'engine.transaction_timeout_ms': 30_000,
     ...settings,
   }
   return Object.entries(all).map(([key, value]) => ({

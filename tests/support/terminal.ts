@@ -26,8 +26,9 @@ export function openTerminal(args: readonly string[], options: KalamOptions): Te
   })
   let shown = ''
   let look = () => {}
-  child.stdout.on('data', (bytes: Buffer) => {
-    shown += String(bytes)
+  child.stdin.on('error', () => undefined)
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    shown += text
     look()
   })
   const ended = new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? -1)))

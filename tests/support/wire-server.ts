@@ -40,8 +40,6 @@ export async function openWireServer(options: TestServerOptions = {}): Promise<W
     ...options,
     settings: {
       'postgres_wire.enabled': true,
-      // Scripts that make many tables are one transaction; on a busy machine that takes seconds.
-      'engine.transaction_timeout_ms': 30_000,
       ...options.settings,
     },
   })

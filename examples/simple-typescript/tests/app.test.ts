@@ -2,7 +2,7 @@
 import { createClient, type KalamClient } from 'kalam-link'
 import { kalamPlugin } from 'kalam-link/vue'
 import { createPinia } from 'pinia'
-import { cleanup, render, screen, waitFor, within } from '@testing-library/vue'
+import { cleanup, configure, render, screen, waitFor, within } from '@testing-library/vue'
 import userEvent from '@testing-library/user-event'
 import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
@@ -53,6 +53,9 @@ async function asRoot(...args: readonly string[]): Promise<string> {
   if (exit !== 0) throw new Error(stderr)
   return stdout.trim()
 }
+
+// Its own second is none on a busy machine.
+configure({ asyncUtilTimeout: 20_000 })
 
 const user = userEvent.setup()
 const input = () => screen.getByLabelText<HTMLInputElement>('New todo')

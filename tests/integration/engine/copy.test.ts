@@ -127,7 +127,7 @@ test('PostgreSQL waits for who takes the output, until the unit is cancelled', a
   let bytesTaken = 0
   const stuck = (bytes: Uint8Array): Promise<void> => {
     bytesTaken += bytes.length
-    // Later than the cancel: what is taken then is no use to anybody.
+    // At a pace at which all of it would take hours.
     return new Promise((resolve) => setTimeout(resolve, 50))
   }
   const endless = copyUnit(

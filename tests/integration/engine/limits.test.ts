@@ -8,7 +8,8 @@ beforeAll(async () => {
   opened = await openTestEngine({
     settings: {
       'engine.queue_max': 50,
-      'engine.cancel_grace_ms': 300,
+      // A busy machine may take a while to let the engine see that it is to end.
+      'engine.cancel_grace_ms': 1_000,
       'engine.restarts_max': 100,
     },
   })

@@ -138,9 +138,9 @@ describe('a lease', () => {
   })
 
   test('may take the time of a statement for the unit that ends it', async () => {
-    const session = opened.engine.openSession({ leaseMs: 100 })
+    const session = opened.engine.openSession({ leaseMs: 500 })
     await session.run(unit('BEGIN'))
-    const spin = `DO $$ BEGIN WHILE clock_timestamp() < now() + interval '200ms' LOOP END LOOP; END $$`
+    const spin = `DO $$ BEGIN WHILE clock_timestamp() < now() + interval '600ms' LOOP END LOOP; END $$`
     await session.run({ ...unit(`${spin}; COMMIT`), endsLease: true })
     await session.run(unit('BEGIN'))
     const ending = { ...unit(`${spin}; COMMIT`, { timeoutMs: 50 }), endsLease: true }

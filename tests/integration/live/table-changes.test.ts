@@ -28,7 +28,10 @@ test('db.changes: typed events of one table, with cursors to go on from', async 
   )
   // Whether it was there before the insert is not the point here.
   await written
-  await live.run(live.root, `insert into app.todos values (2, 'c'); delete from app.todos`)
+  await live.run(
+    live.root,
+    `insert into app.todos values (2, 'c'); update app.todos set title = 'd'; delete from app.todos`,
+  )
   const changes = await seen
   expect(changes.length).toBe(3)
   const all = await next('app.todos', 2, changes[0]?.cursor)

@@ -210,7 +210,7 @@ test('a statement that is cancelled before it began fails its transaction', asyn
 describe('another’s transaction', () => {
   test('keeps nobody from preparing, but from running', async () => {
     await using holder = await openWire(server)
-    await using other = await openWire(server, { settings: { lock_timeout: '50' } })
+    await using other = await openWire(server, { settings: { lock_timeout: '300' } })
     await holder.query('BEGIN')
     const prepared = await other.run(
       serialize.parse({ name: 'p', text: 'SELECT $1::int' }),
@@ -231,8 +231,8 @@ describe('another’s transaction', () => {
 
   test('ends with its session, by the server’s bound or the client’s', async () => {
     await using idle = await openWire(server)
-    await idle.query("SET idle_in_transaction_session_timeout = '50ms'; BEGIN")
-    await idle.query("INSERT INTO app.items VALUES (9, 'x')")
+    await idle.query("SET idle_in_transaction_session_timeout = '50ms'")
+    await idle.query("BEGIN; INSERT INTO app.items VALUES (9, 'x')")
     expect(await idle.ended).toMatchObject({
       sqlState: '25P03',
       message: 'terminating connection due to idle-in-transaction timeout',

@@ -1,11 +1,13 @@
 /** The image, built of this checkout by the engine that the tests found. */
 import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { GenericContainer } from 'testcontainers'
 
 export const repository = fileURLToPath(new URL('../../..', import.meta.url))
-export const imageName = 'kalamdb:test'
+/** Another one for each checkout: the engine is the machine's. */
+export const imageName = `kalamdb:test-${createHash('sha256').update(repository).digest('hex').slice(0, 8)}`
 
 /** What tests leave when they are killed: `docker ps --all --filter label=kalamdb.test`. */
 export const labels = { 'kalamdb.test': 'true' }

@@ -138,7 +138,11 @@ export class ServerContainer implements AsyncDisposable {
     const events = await client.container.dockerode.getEvents({ filters })
     const { State } = await (await this.#handle()).inspect()
     if (State.Health?.Status === 'healthy') return
-    for await (const event of events) if (String(event).includes('health_status: healthy')) return
+    let told = ''
+    for await (const event of events) {
+      told += String(event)
+      if (told.includes('health_status: healthy')) return
+    }
   }
 
   /** SHOW CONFIG, as far as variables decide it. */

@@ -1,8 +1,6 @@
 /** E4: a connection that is lost in every way, and rows that go on where they were. */
-import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   createClient,
@@ -16,7 +14,14 @@ import { openFeed, type FeedEvent } from 'kalam-link/feed'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { copyOfTemplate } from '../../../../tests/support/engine.js'
-import { kalam, kalamBin, kalamEnv } from '../../../../tests/support/kalam.js'
+import { freePort } from '../../../../tests/support/free-port.js'
+import { kalam } from '../../../../tests/support/kalam.js'
+import {
+  closePlace,
+  endServer,
+  openPlace,
+  serve,
+} from '../../../../tests/support/server-process.js'
 import { openTestServer } from '../../../../tests/support/server.js'
 import { within } from '../../../../tests/support/socket-client.js'
 import { openTodoServer, todoTable, type Todo, type TodoSchema, type TodoServer } from './server.js'
@@ -242,26 +247,23 @@ describe('a server that is stopped and killed', () => {
   })
 
   test('D5, K1: and after kill -9', async () => {
-    const home = mkdtempSync(join(tmpdir(), 'kalam-link-'))
-    const folder = copyOfTemplate()
-    const port = await freePort()
-    const url = `http://127.0.0.1:${port}`
+    const place = await openPlace()
+    const { home, folder, port, url } = place
     const env = { KALAM_URL: url }
-    const killed = await startServer({ home, folder, port, url })
+    const killed = await serve(place)
     await kalam(['-q', '-c', todoTable], { home, env })
     const made = await kalam(['-q', 'user', 'create', 'alice'], { home, env })
     using client = createClient<TodoSchema>({ url, apiKey: made.stdout.trim(), reconnect: quick })
     const live = client.table('app.todos').live()
     await live.ready()
     await client.table('app.todos').insert({ title: 't1' })
-    await end(killed, 'SIGKILL')
+    await endServer(killed, 'SIGKILL')
     const server = await openTestServer({ folder, settings: { 'server.port': port } })
     await client.table('app.todos').insert({ title: 't2' })
     await until(live, (rows) => titles(rows) === 't1 t2')
     client.close()
     await server.close()
-    rmSync(home, { recursive: true, force: true })
-    rmSync(join(folder, '..'), { recursive: true, force: true })
+    closePlace(place)
   }, 120_000)
 })
 
@@ -417,44 +419,4 @@ function trappingSocket(traps: Traps): WebSocketConstructor {
       })
     }
   }
-}
-
-interface Place {
-  readonly home: string
-  readonly folder: string
-  readonly port: number
-  readonly url: string
-}
-
-/** A process that starts on a busy machine. */
-const startMsMax = 60_000
-
-/** The command line's server, as a process of its own. */
-async function startServer({ home, folder, port, url }: Place): Promise<ChildProcess> {
-  const args = ['serve', '--port', String(port), '--data-dir', folder, '--log-level', 'silent']
-  const server = spawn(process.execPath, [kalamBin, ...args], {
-    env: kalamEnv({ home }),
-    stdio: 'ignore',
-  })
-  const deadlineMs = performance.now() + startMsMax
-  while ((await fetch(`${url}/ready`).catch(() => undefined))?.status !== 200) {
-    if (performance.now() > deadlineMs) throw new Error('the server did not start')
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-  return server
-}
-
-async function end(server: ChildProcess, signal: 'SIGKILL'): Promise<void> {
-  const ended = new Promise((resolve) => server.once('exit', resolve))
-  server.kill(signal)
-  await within('the end of the server', ended)
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => probe.once('listening', resolve))
-  // It listens on a port.
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => probe.close(resolve))
-  return port
 }
