@@ -20,6 +20,8 @@ export function readSessionNames(reader: TokenReader): Splice[] {
 function nameOfStatement(reader: TokenReader, first: string): Token | undefined {
   switch (first) {
     case 'prepare':
+      // Followed by a string it is two-phase commit, which is refused by name.
+      return reader.peek(2)?.kind === 'string' ? undefined : reader.peek(1)
     case 'execute':
     case 'declare':
       return reader.peek(1)

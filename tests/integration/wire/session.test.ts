@@ -46,6 +46,14 @@ describe('a Query', () => {
     expect(inShort(await wire.query('SELECT count(*) FROM app.items'))).toContain('row 0')
   })
 
+  test('that prepares a transaction is refused by its name', async () => {
+    await using wire = await openWire(server)
+    expect(errorOf(await wire.query("PREPARE TRANSACTION 'x'"))).toMatchObject({
+      code: '0A000',
+      message: 'PREPARE TRANSACTION is refused: the engine has no prepared transactions',
+    })
+  })
+
   test('that is refused in its middle undoes what ran before', async () => {
     await using wire = await openWire(server)
     const said = await wire.query(`INSERT INTO app.items VALUES (2, 'a');
