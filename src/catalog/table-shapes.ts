@@ -109,7 +109,11 @@ const selectShapes = `
             join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.num
            where i.indrelid = t.tab and i.indisprimary and k.place <= i.indnkeyatts),
          (select k.relname::text from pg_index i join pg_class k on k.oid = i.indexrelid
-           where i.indrelid = t.tab and i.indisprimary)
+           where i.indrelid = t.tab and i.indisprimary),
+         (select json_agg(o.name)::text
+            from (select conname from pg_constraint where conrelid = t.tab
+                  union select k.relname from pg_index i join pg_class k on k.oid = i.indexrelid
+                         where i.indrelid = t.tab) o (name))
     from pg_class c
     join pg_namespace n on n.oid = c.relnamespace
     left join kalam.tables t on t.tab = c.oid
@@ -118,7 +122,7 @@ const selectShapes = `
      and c.relname in (select m.relname from kalam.tables x join pg_class m on m.oid = x.tab)`
 
 function readRelation(row: readonly TextValue[]): Relation {
-  const [schema, name, id, kind, version, twin, columns, key, keyName] = row.map(String)
+  const [schema, name, id, kind, version, twin, columns, key, keyName, taken] = row.map(String)
   const relation = { schema: schema ?? '', name: name ?? '' }
   if (row[2] === null) return { ...relation, shape: undefined }
   const shape: TableShape = {
@@ -131,6 +135,7 @@ function readRelation(row: readonly TextValue[]): Relation {
     columns: (JSON.parse(columns ?? '[]') as [string, number, boolean][]).map(readColumn(kind)),
     key: ((JSON.parse(key ?? '') ?? []) as string[]).filter((each) => each !== '_user_id'),
     keyName: row[8] === null ? undefined : keyName,
+    takenNames: row[9] === null ? [] : (JSON.parse(taken ?? '[]') as string[]),
     twin: row[5] === null ? undefined : twin,
   }
   return { ...relation, shape: Object.freeze(shape) }

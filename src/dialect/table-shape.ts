@@ -25,6 +25,8 @@ export interface TableShape {
   readonly key: readonly string[]
   /** What the primary key is called; a plain table may have none. */
   readonly keyName: string | undefined
+  /** Names that constraints and indexes of it have, which a new one cannot have. */
+  readonly takenNames: readonly string[]
   /** Where its deleted rows are, as SQL; a STREAM table keeps none. */
   readonly twin: string | undefined
 }

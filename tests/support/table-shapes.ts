@@ -21,6 +21,7 @@ function table(id: number, name: string, kind: TableKind, columns: string): Tabl
   return {
     ...{ id, name, kind, schema: 'app', version: 1, key: [before.split(' ')[0] ?? ''] },
     keyName: `${name}_pkey`,
+    takenNames: [`${name}_pkey`, `${name}_taken_key`],
     columns: [...own(before), ...system, ...(after === undefined ? [] : own(after))],
     twin: kind === 'user' || kind === 'shared' ? `kalam_deleted.t${id}` : undefined,
   }

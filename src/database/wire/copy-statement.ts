@@ -68,7 +68,7 @@ export class CopyStatements {
       this.#addText(runnable.identity, runnable.composed.text, steps.execution(runnable))
       return
     }
-    const { create, copy, insert, inTablesName } = staged
+    const { create, copy, insert, drop, inTablesName } = staged
     const words = steps.words({ ...runnable, composed: copy }, inTablesName)
     this.#addText(runnable.identity, create, { ...hidden, isOnTheWay: true })
     this.#addText(runnable.identity, copy.text, { ...hidden, inClientsWords: words })
@@ -80,6 +80,7 @@ export class CopyStatements {
       tagFor: asCopy,
       succeeded: (tag) => execution.succeeded?.(tag === undefined ? undefined : asCopy(tag)),
     })
+    this.#addText(runnable.identity, drop, { ...hidden, isOnTheWay: true })
   }
 
   /** Runs a text of which only the last step is heard. */

@@ -42,7 +42,8 @@ function constraintContext(
   },
 ): ConstraintContext {
   const given = commands.flatMap(({ def }) => fieldsOf(def, 'Constraint')?.conname ?? [])
-  const names = new ConstraintNames(relation?.relname ?? '', given)
+  const taken = [...given, ...(shape?.takenNames ?? [])]
+  const names = new ConstraintNames(relation?.relname ?? '', taken)
   return { draft, names, kind: shape?.kind ?? 'plain', findTarget: find }
 }
 

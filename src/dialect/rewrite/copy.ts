@@ -12,11 +12,13 @@ import { Draft } from './draft.js'
 import type { FindTable } from './find-table.js'
 import { afterName, findToken } from './token-walk.js'
 
-/** COPY … FROM in three statements, which are to be one transaction. */
+/** COPY … FROM in statements that are to be one transaction. */
 export interface StagedCopy {
   readonly create: string
   readonly copy: ComposedText
   readonly insert: string
+  /** So that the transaction can copy more. */
+  readonly drop: string
   /** PostgreSQL's words about the table on the way as they would be about the table itself. */
   readonly inTablesName: (text: string) => string
 }
@@ -65,6 +67,7 @@ function stagedCopy(
     insert:
       `insert into ${target} (${names}) overriding system value ` +
       `select ${names} from pg_temp.${stage}`,
+    drop: `drop table pg_temp.${stage}`,
     inTablesName: (text) => text.replaceAll(stage, shape.name),
   }
 }

@@ -6,15 +6,15 @@
 /** PostgreSQL's NAMEDATALEN - 1, in bytes. */
 const nameBytesMax = 63
 
-/** Chooses names that no other constraint of the statement has. */
+/** Chooses names that no other constraint of the table has. */
 export class ConstraintNames {
   readonly #table: string
   readonly #taken: Set<string>
 
-  /** `given`: the names that the statement itself gives. */
-  constructor(table: string, given: readonly string[]) {
+  /** `taken`: the names that the statement itself gives, and those that the table has. */
+  constructor(table: string, taken: readonly string[]) {
     this.#table = table
-    this.#taken = new Set(given)
+    this.#taken = new Set(taken)
   }
 
   choose(columns: readonly string[], label: 'key' | 'fkey' | 'excl'): string {

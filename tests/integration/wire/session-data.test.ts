@@ -59,6 +59,16 @@ describe('COPY', () => {
     await wire.query('DELETE FROM app.todos')
   })
 
+  test('as often as one likes in a transaction, into tables with rows of each user', async () => {
+    await using wire = await openWire(server, { key: alice, copyData: dataOf('1\tmilk\n') })
+    await wire.query('BEGIN')
+    expect(inShort(await wire.query('COPY app.todos FROM STDIN'))).toContain('COPY 1')
+    await wire.query('UPDATE app.todos SET id = 2')
+    expect(inShort(await wire.query('COPY app.todos FROM STDIN'))).toContain('COPY 1')
+    expect(inShort(await wire.query('SELECT count(*) FROM app.todos'))).toContain('row 2')
+    await wire.query('ROLLBACK')
+  })
+
   test('says what PostgreSQL says of bad data, of a missing table and of CopyFail', async () => {
     await using bad = await openWire(server, { copyData: dataOf('1\ta\nx\tb\n') })
     expect(errorOf(await bad.query('COPY app.items FROM STDIN'))).toMatchObject({

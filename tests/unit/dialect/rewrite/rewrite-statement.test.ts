@@ -377,6 +377,10 @@ describe('ALTER TABLE', () => {
       'alter table todos add constraint "todos_title_key" unique (_user_id, title), add constraint c unique (_user_id, title)',
     ],
     [
+      'alter table todos add unique (taken), add unique (taken)',
+      'alter table todos add constraint "todos_taken_key1" unique (_user_id, taken), add constraint "todos_taken_key2" unique (_user_id, taken)',
+    ],
+    [
       'alter table todos add column a int unique default f(1, 2), add b int references lists',
       'alter table todos add column a int  default f(1, 2), add constraint "todos_a_key" unique (_user_id, "a"), add b int , add constraint "todos_b_fkey" foreign key (_user_id, "b") references lists',
     ],
@@ -587,6 +591,7 @@ describe('COPY', () => {
       'insert into "app"."todos" ("id", "title", "list_id") overriding system value ' +
         'select "id", "title", "list_id" from pg_temp.kalam_copied_rows',
     )
+    expect(staged?.drop).toBe('drop table pg_temp.kalam_copied_rows')
     expect(staged?.inTablesName('COPY kalam_copied_rows, line 1')).toBe('COPY todos, line 1')
   })
 
