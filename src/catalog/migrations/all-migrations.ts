@@ -10,10 +10,11 @@ import { advisoryLocks } from './0008-advisory-locks.js'
 import { hiddenChannels } from './0009-hidden-channels.js'
 import { waitingLocks } from './0010-waiting-locks.js'
 import { shownColumns } from './0011-shown-columns.js'
+import { ownLastValues } from './0012-own-last-values.js'
 
 /** Every step of the system schema, oldest first. New ones are added at the end. */
 export const allMigrations: readonly Migration[] = [
   ...[base, tables, live, meanings],
   ...[wire, stricterTables, introspection, advisoryLocks],
-  ...[hiddenChannels, waitingLocks, shownColumns],
+  ...[hiddenChannels, waitingLocks, shownColumns, ownLastValues],
 ]
