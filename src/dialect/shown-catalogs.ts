@@ -24,7 +24,13 @@ import {
   type WalkedToken,
 } from './rewrite/token-walk.js'
 import type { Role } from './roles.js'
-import { databaseName, shownTable, type Reader, type Shown } from './shown-tables.js'
+import {
+  databaseName,
+  shownTable,
+  type Reader,
+  type Shown,
+  type ShownView,
+} from './shown-tables.js'
 import { fieldsOf, stringsOf, visitTree, type Statement } from './syntax-tree.js'
 
 /** Whether `showCatalogs` may have something to do. */
@@ -109,15 +115,23 @@ function spellOut(start: number, draft: Draft): void {
 }
 
 function subselect(name: string, shown: Shown, named: ReadonlySet<string>): string {
-  if ('view' in shown) return `kalam.${shown.view}`
+  const marks = rowColumns.filter((each) => named.has(each))
+  if ('view' in shown) return viewWith(marks, name, shown)
   const { columns, instead = {}, onDemand = {}, where } = shown
-  const asked = [...rowColumns, ...Object.keys(onDemand)].filter((each) => named.has(each))
+  const asked = [...marks, ...Object.keys(onDemand).filter((each) => named.has(each))]
   const list = [...asked, ...columns].map((column) => {
     const expression = instead[column] ?? onDemand[column]
     return expression === undefined ? column : `${expression} as ${column}`
   })
   const condition = where === undefined ? '' : ` where ${where}`
   return `(select ${list.join(', ')} from pg_catalog.${name}${condition})`
+}
+
+/** DataGrip asks of each constraint which transaction made it. */
+function viewWith(marks: readonly string[], name: string, { view, key }: ShownView): string {
+  if (marks.length === 0) return `kalam.${view}`
+  const list = ['shown.*', ...marks.map((mark) => `kept.${mark}`)].join(', ')
+  return `(select ${list} from kalam.${view} shown join pg_catalog.${name} kept using (${key}))`
 }
 
 /** Names of columns, and of schemas of relations, that occur anywhere. */

@@ -23,6 +23,8 @@ export type Shown = ShownView | ShownQuery
 export interface ShownView {
   /** Its name in `kalam`. */
   readonly view: string
+  /** The columns by which a row of it is found in the catalog. */
+  readonly key: string
 }
 
 export interface ShownQuery {
@@ -51,15 +53,17 @@ export function shownTable(name: string, reader: Reader): Shown | undefined {
   const written = reader.readsKeys ? writtenKeys.get(name) : undefined
   if (written !== undefined) return written
   // Some read both, and would find columns here that are not there.
-  if (name === 'pg_attribute' && reader.readsInformationSchema) return { view: 'written_attribute' }
+  if (name === 'pg_attribute' && reader.readsInformationSchema) return writtenColumns
   return (isAdmin ? shownToAll : shownToUsers).get(name)
 }
 
 /** With the columns of keys that `_user_id` was put in front of. */
 const writtenKeys: ReadonlyMap<string, ShownView> = new Map([
-  ['pg_index', { view: 'written_index' }],
-  ['pg_constraint', { view: 'written_constraint' }],
+  ['pg_index', { view: 'written_index', key: 'indexrelid' }],
+  ['pg_constraint', { view: 'written_constraint', key: 'oid' }],
 ])
+
+const writtenColumns: ShownView = { view: 'written_attribute', key: 'attrelid, attnum' }
 
 type ShownTables = ReadonlyMap<string, ShownQuery>
 

@@ -231,6 +231,11 @@ describe('what generators of schemas ask for', () => {
       { name: 'notes_parent_fkey', key: [4], of: [1] },
       { name: 'notes_pkey', key: [1], of: null },
     ])
+    // As DataGrip asks, which looks for what has changed.
+    const marked = `SELECT c.conkey AS key, i.indkey[0] AS first FROM pg_catalog.pg_constraint c
+      JOIN pg_catalog.pg_index i ON i.indexrelid = c.conindid
+      WHERE c.conname = 'notes_pkey' AND c.xmin::text::bigint > 3 AND i.xmin::text::bigint > 3`
+    expect((await pool.query(marked)).rows).toEqual([{ key: [1], first: 1 }])
     // All else is told as it is.
     const whole = `SELECT pg_get_indexdef(indexrelid) AS def, pg_get_indexdef(indexrelid, 1, true) AS first
       FROM pg_index WHERE indexrelid = 'app.notes_pkey'::regclass`
