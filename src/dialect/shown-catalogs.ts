@@ -39,7 +39,7 @@ export function mayAskCatalogs(text: string): boolean {
 }
 
 const asking =
-  /kalamdb|tableoid|regclass|pg_(?:namespace|database|collation|class|locks|event_trigger|default_acl|policies)|indkey|con(?:f?)key|information_schema|current_(?:database|catalog)|has_database_privilege|pg_backend_pid|pg_tablespace_location|pg_\w+_size|pg_stat_get_numscans|set_config|pg_get_sequence_data/i
+  /kalamdb|tableoid|regclass|pg_(?:namespace|database|collation|class|locks|event_trigger|default_acl|policies)|indkey|con(?:f?)key|information_schema|current_(?:database|catalog)|has_database_privilege|pg_backend_pid|pg_tablespace_location|pg_\w+_size|pg_stat_get_numscans|set_config|pg_get_sequence_data|pg_get_constraintdef/i
 
 /** Splices for a statement of a caller with this role, as it was composed. */
 export function showCatalogs(
@@ -159,6 +159,7 @@ const ownFunctions = {
 
 function isOwn(name: string, { role, readsKeys, isDump }: Reader): boolean {
   if (name === 'pg_get_indexdef') return readsKeys && !isDump
+  if (name === 'pg_get_constraintdef') return !isDump
   return ownFunctions.named.test(name) || (role !== 'admin' && ownFunctions.ofUsers.test(name))
 }
 

@@ -234,8 +234,16 @@ describe('what generators of schemas ask for', () => {
     // As DataGrip asks, which looks for what has changed.
     const marked = `SELECT c.conkey AS key, i.indkey[0] AS first FROM pg_catalog.pg_constraint c
       JOIN pg_catalog.pg_index i ON i.indexrelid = c.conindid
-      WHERE c.conname = 'notes_pkey' AND c.xmin::text::bigint > 3 AND i.xmin::text::bigint > 3`
+      WHERE c.conrelid = 'app.notes'::regclass AND c.contype = 'p' AND c.xmin::text::bigint > 3 AND i.xmin::text::bigint > 3`
     expect((await pool.query(marked)).rows).toEqual([{ key: [1], first: 1 }])
+    // As SQLAlchemy reads foreign keys.
+    const definitions = `SELECT pg_get_constraintdef(oid, true) AS def FROM pg_constraint
+      WHERE conrelid = 'app.notes'::regclass AND contype IN ('p', 'u', 'f') ORDER BY conname`
+    expect((await pool.query(definitions)).rows).toEqual([
+      { def: 'UNIQUE (head)' },
+      { def: 'FOREIGN KEY (parent) REFERENCES app.notes(id)' },
+      { def: 'PRIMARY KEY (id)' },
+    ])
     // All else is told as it is.
     const whole = `SELECT pg_get_indexdef(indexrelid) AS def, pg_get_indexdef(indexrelid, 1, true) AS first
       FROM pg_index WHERE indexrelid = 'app.notes_pkey'::regclass`

@@ -11,10 +11,12 @@ import { hiddenChannels } from './0009-hidden-channels.js'
 import { waitingLocks } from './0010-waiting-locks.js'
 import { shownColumns } from './0011-shown-columns.js'
 import { ownLastValues } from './0012-own-last-values.js'
+import { writtenDefinitions } from './0013-written-definitions.js'
 
 /** Every step of the system schema, oldest first. New ones are added at the end. */
 export const allMigrations: readonly Migration[] = [
   ...[base, tables, live, meanings],
   ...[wire, stricterTables, introspection, advisoryLocks],
   ...[hiddenChannels, waitingLocks, shownColumns, ownLastValues],
+  writtenDefinitions,
 ]
