@@ -19,6 +19,8 @@ export const clients = {
   // Debian's own: another python3 on PATH has other packages.
   python: '/usr/bin/python3',
   psycopg2: '/usr/lib/python3/dist-packages/psycopg2',
+  psycopg3: '/usr/lib/python3/dist-packages/psycopg',
+  asyncpg: '/usr/lib/python3/dist-packages/asyncpg',
   java: '/usr/bin/java',
   jdbcJar,
 } as const
@@ -33,6 +35,8 @@ const packages: Readonly<Record<ClientName, string>> = {
   pgRestore: 'KALAM_TEST_POSTGRES_CLIENTS',
   python: 'python3',
   psycopg2: 'python3-psycopg2',
+  psycopg3: 'python3-psycopg',
+  asyncpg: 'python3-asyncpg',
   java: 'default-jre-headless',
   jdbcJar: 'libpostgresql-jdbc-java',
 }
