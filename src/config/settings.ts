@@ -122,6 +122,32 @@ export const sections = {
         unit: 'bytes',
         description: "The engine's page cache. It is part of the server's memory from the start.",
       }),
+      memory_bytes_max: integer({
+        default: 2 * GiB,
+        min: 128 * MiB,
+        max: 2 * GiB,
+        unit: 'bytes',
+        description:
+          'Most memory of the engine, `shared_buffers_bytes` included: it grows with what statements need, and never shrinks. ' +
+          'A statement that would need more ends with OUT_OF_RESOURCES (53200).',
+      }),
+      session_bytes_max: integer({
+        default: 128 * MiB,
+        min: 1 * MiB,
+        max: 2 * GiB,
+        unit: 'bytes',
+        description:
+          "What a session of the Postgres wire may keep of the engine's memory between statements: cursors WITH HOLD, prepared statements, " +
+          'settings and temporary tables. One that keeps more is ended with SESSION_TOO_LARGE (53400), and so is a streamed result.',
+      }),
+      sessions_bytes_max: integer({
+        default: 512 * MiB,
+        min: 1 * MiB,
+        max: 2 * GiB,
+        unit: 'bytes',
+        description:
+          'What all of them may keep together, streamed results included; past it whoever keeps the most is ended, with SESSION_TOO_LARGE (53200).',
+      }),
       plan_cache_entries: integer({
         default: 2_000,
         min: 16,

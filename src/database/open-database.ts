@@ -400,7 +400,7 @@ class LocalDatabase implements Database {
     yield { kind: 'end', command: 'SELECT', rowCount: total }
   }
 
-  /** A restart of the engine takes the cursor along: the stream is over, and that is why. */
+  /** A restart of the engine takes the cursor along, and so may whoever needs memory: the stream is over, and that is why. */
   async #fetch(
     cursor: string,
     rows: number,
@@ -413,14 +413,15 @@ class LocalDatabase implements Database {
     try {
       return await of.runner.runText(`FETCH FORWARD ${rows} FROM ${cursor}`, of.identity)
     } catch (error) {
-      if (of.generation === this.#options.rooms.engine.generation) throw error
-      throw new DbError(
-        'ENGINE_RESTARTED',
-        'the engine was restarted in the middle of the stream',
-        {
-          hint: 'ask again',
-        },
-      )
+      if (of.generation !== this.#options.rooms.engine.generation)
+        throw new DbError(
+          'ENGINE_RESTARTED',
+          'the engine was restarted in the middle of the stream',
+          {
+            hint: 'ask again',
+          },
+        )
+      throw isClosedCursor(error) ? streamTooLarge() : error
     }
   }
 
@@ -526,6 +527,22 @@ function leftOpen(): DbError {
     {
       sqlState: '25P01',
       hint: 'end it with COMMIT, or send "transaction": true',
+    },
+  )
+}
+
+/** Nobody else closes cursors of streams but the engine, for its memory. */
+function isClosedCursor(error: unknown): boolean {
+  return error instanceof DbError && error.sqlState === '34000'
+}
+
+function streamTooLarge(): DbError {
+  return new DbError(
+    'OUT_OF_RESOURCES',
+    "the rest of the result is gone: it took too much of the engine's memory",
+    {
+      sqlState: '53400',
+      hint: 'engine.session_bytes_max is the bound of one result, engine.sessions_bytes_max of all; it is long rows that take so much',
     },
   )
 }

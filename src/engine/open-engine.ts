@@ -16,6 +16,7 @@ export interface OpenEngineOptions {
 export async function openEngine(options: OpenEngineOptions): Promise<PGliteEngine> {
   const { server, engine } = options.config
   checkExtensions(engine.extensions)
+  checkMemory(engine)
   return openPGliteEngine({
     folder: server.data_dir,
     durable: engine.durability === 'fsync',
@@ -24,6 +25,9 @@ export async function openEngine(options: OpenEngineOptions): Promise<PGliteEngi
     walBytesMax: engine.checkpoint_wal_bytes * 2,
     checkpointWalBytes: engine.checkpoint_wal_bytes,
     temporaryBytesMax: engine.temporary_bytes_max,
+    memoryBytesMax: engine.memory_bytes_max,
+    sessionBytesMax: engine.session_bytes_max,
+    sessionsBytesMax: engine.sessions_bytes_max,
     stackMb: engine.stack_mb,
     busyPollMs: engine.busy_poll_us / 1000,
     startTimeoutMs: engine.start_timeout_ms,
@@ -46,5 +50,19 @@ function checkExtensions(names: readonly string[]): void {
   throw new DbError(
     'CONFIG_INVALID',
     `engine.extensions: ${unknown.join(', ')} cannot be loaded; there are ${Object.keys(availableExtensions).join(', ')}`,
+  )
+}
+
+/** Of PostgreSQL's memory, what must be there for statements beside all that has a bound of its own. */
+const statementsBytesMin = 96 * 1024 * 1024
+
+/** Limits that are tied to each other: what lasts must leave statements some room. */
+function checkMemory(engine: Config['engine']): void {
+  const lasting = engine.shared_buffers_bytes + engine.sessions_bytes_max
+  const needed = lasting + statementsBytesMin
+  if (engine.memory_bytes_max >= needed) return
+  throw new DbError(
+    'CONFIG_INVALID',
+    `engine.memory_bytes_max is ${engine.memory_bytes_max}: with engine.shared_buffers_bytes and engine.sessions_bytes_max as they are it must be ${needed} at least`,
   )
 }

@@ -144,15 +144,27 @@ export class Statements {
     const name = this.#nextName()
     const { generation } = this.#engine
     const { typeOids, columns } = await this.#parse(name, request)
+    const values = request.encode(typeOids)
     try {
-      const writer = new MessageWriter().bind(name, request.encode(typeOids)).execute()
-      const bytes = writer.closeStatement(name).sync().finish()
-      return resultOf(await request.send(unitOf(bytes, scope)), columns)
+      const bytes = new MessageWriter().bind(name, values).execute().closeStatement(name)
+      return resultOf(await request.send(unitOf(bytes.sync().finish(), scope)), columns)
     } catch (error) {
+      // It was large, and others needed the memory: nothing of it has run.
+      if (isUnknownName(error)) return this.#executeAtOnce(request, values)
       // After an error PostgreSQL skips the rest of the unit, the closing too.
       void this.#deallocateAll([{ name, generation }])
       throw error
     }
+  }
+
+  /** Parsed where it runs: nothing is kept from unit to unit. */
+  async #executeAtOnce(
+    { text, scope, send }: StatementRequest,
+    values: readonly TextValue[],
+  ): Promise<RawResult> {
+    const writer = new MessageWriter(text.length * 3 + 64).parse('', text).bind('', values)
+    const bytes = writer.describePortal().execute().sync().finish()
+    return resultOf(await send(unitOf(bytes, scope)), undefined)
   }
 
   /** Undefined if another prepares it, for whom this request cannot wait. */
@@ -270,8 +282,12 @@ function isStale(error: unknown): boolean {
   if (!(error instanceof DbError)) return false
   const { sqlState, fields } = error
   return (
-    sqlState === '26000' || (sqlState === '0A000' && fields.routine === 'RevalidateCachedQuery')
+    isUnknownName(error) || (sqlState === '0A000' && fields.routine === 'RevalidateCachedQuery')
   )
+}
+
+function isUnknownName(error: unknown): boolean {
+  return error instanceof DbError && error.sqlState === '26000'
 }
 
 function resultOf(reply: Reply, known: readonly Column[] | undefined): RawResult {

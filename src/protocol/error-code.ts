@@ -60,6 +60,8 @@ export const errorCodes = {
   CANCELLED: { status: 499, sqlState: '57014', retry: true },
   /** The statement needs more memory or depth than the engine has. */
   OUT_OF_RESOURCES: { status: 503, sqlState: '53000', retry: false },
+  /** The session kept more of the engine's memory than `engine.session_bytes_max`, or the most when that of all, `engine.sessions_bytes_max`, was passed. It was ended. */
+  SESSION_TOO_LARGE: { status: 503, sqlState: '53400', retry: true },
   /** The disk is full. Nothing of the statement was kept. */
   DISK_FULL: { status: 507, sqlState: '53100', retry: false },
   /** Another transaction holds the engine for longer than this request may wait. */

@@ -634,9 +634,10 @@ function dropped(): DbError {
   return cancelled().with({ detail })
 }
 
-/** The transaction is gone, or the engine. */
+/** The transaction is gone, or the session, or the engine. */
 const endsConnection: ReadonlySet<string> = new Set([
   'TRANSACTION_TIMEOUT',
+  'SESSION_TOO_LARGE',
   'ENGINE_RESTARTED',
   'UNAVAILABLE',
 ])
@@ -668,6 +669,8 @@ export function inPostgresWords(error: DbError): DbError {
   const { code, fields, sqlState } = error
   const message = postgresMessages.get(code) ?? timeoutMessages.get(sqlState)
   if (message !== undefined) return new DbError(code, message, fields)
+  if (code === 'SESSION_TOO_LARGE')
+    return new DbError(code, `terminating connection: ${error.message}`, fields)
   if (code === 'LEASE_TIMEOUT')
     return error.with({
       hint: 'engine.lease_wait_ms is the bound; transactions have the engine one at a time',

@@ -19,6 +19,7 @@ import type { CancelFlags } from './cancel-flags.js'
 import type { CopyPort } from './copy-port.js'
 import { CopyRouter } from './copy-router.js'
 import { DurableFs, type DurableFsOptions } from './durable-fs.js'
+import { KeptMemory, scanBytes, type KeptMemoryOptions } from './kept-memory.js'
 import { keepRandomOpen, type StreamSystem } from './random-stream.js'
 import { replyContents, type BackendNotification, type ReplyContents } from './reply-contents.js'
 import { ReplyParts } from './reply-parts.js'
@@ -47,7 +48,11 @@ interface Internals {
   _pgl_pq_flush(): void
   _pq_buffer_remaining_data(): number
   _pgl_set_rw_cbs(read: number, write: number): void
+  _MemoryContextMemAllocated(context: number, recurse: number): number
+  _hash_seq_init(scan: number, table: number): void
+  _hash_seq_search(scan: number): number
   _malloc(bytes: number): number
+  _free(pointer: number): void
   UTF8ToString(pointer: number): string
   stackSave(): number
   stackRestore(pointer: number): void
@@ -74,7 +79,11 @@ const internals = [
   '_pgl_pq_flush',
   '_pq_buffer_remaining_data',
   '_pgl_set_rw_cbs',
+  '_MemoryContextMemAllocated',
+  '_hash_seq_init',
+  '_hash_seq_search',
   '_malloc',
+  '_free',
   'UTF8ToString',
   'stackSave',
   'stackRestore',
@@ -128,6 +137,8 @@ export interface BackendReply {
   readonly tooMuchDisk: boolean
   /** A temporary table, view or function was made, or perhaps: the answer is not all there. */
   readonly madeTemporaryObject: boolean
+  /** PostgreSQL found no memory for something of it. */
+  readonly ranOutOfMemory: boolean
 }
 
 /** The engine cannot be trusted any more: it must be started again. */
@@ -387,6 +398,21 @@ export class Backend {
     }
   }
 
+  /** What cursors and prepared statements take, whose tables are told of in these places. */
+  keptMemory(places: KeptMemoryOptions['places']): KeptMemory {
+    const module = this.#module
+    const scan = module._malloc(scanBytes)
+    return new KeptMemory({ module, memory: new StaticMemory(module), places, scan })
+  }
+
+  /** Whether PostgreSQL could have so much more memory, in one piece. */
+  hasRoom(bytes: number): boolean {
+    const pointer = this.#module._malloc(bytes)
+    if (pointer === 0) return false
+    this.#module._free(pointer)
+    return true
+  }
+
   /** Settings may have been changed by SQL (RESET ALL, a rolled-back transaction): set them anew. */
   forgetSettings(): void {
     this.#applied = {}
@@ -541,10 +567,11 @@ export class Backend {
         cutOff,
         tooMuchDisk,
         madeTemporaryObject: true,
+        ranOutOfMemory: false,
       }
     const madeBefore =
       parts !== undefined && this.#readContents(parts.messages.noted).madeTemporaryObject
-    const { bytes, madeTemporaryObject } = this.#readContents(received)
+    const { bytes, madeTemporaryObject, ranOutOfMemory } = this.#readContents(received)
     return {
       bytes: tooLarge ? noBytes : bytes,
       status,
@@ -552,6 +579,7 @@ export class Backend {
       cutOff,
       tooMuchDisk,
       madeTemporaryObject: madeTemporaryObject || madeBefore || tooLarge,
+      ranOutOfMemory,
     }
   }
 

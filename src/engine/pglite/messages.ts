@@ -68,8 +68,19 @@ export const outcome = {
   objectsLost: 7,
   /** Parts of its answer were left out, so it was made to fail. */
   cutOff: 8,
+  /** Its session kept more of the engine's memory than one may, and was ended. */
+  keptTooMuch: 9,
+  /** The engine's memory was needed, and its session kept the most of it, and was ended. */
+  keptMost: 10,
 } as const
 export type Outcome = (typeof outcome)[keyof typeof outcome]
+
+/** Why a session is over, though it did not ask for that. */
+export type Expiry =
+  | typeof outcome.leaseExpired
+  | typeof outcome.idleExpired
+  | typeof outcome.keptTooMuch
+  | typeof outcome.keptMost
 
 /** A unit that a record does not take: too large, or with more than bytes. */
 export interface UnitMessage {
@@ -109,12 +120,8 @@ export type FromWorker =
   | { readonly kind: 'synced'; readonly micros: number; readonly units: number }
   /** The answer of a unit comes in parts, over a port of its own; before the rest of it. */
   | { readonly kind: 'parts'; readonly serial: number; readonly end: CopyEnd }
-  /** The transaction of a session was ended for being too long or idle. */
-  | {
-      readonly kind: 'expired'
-      readonly session: number
-      readonly outcome: typeof outcome.leaseExpired | typeof outcome.idleExpired
-    }
+  /** A session was ended, or the transaction of one, for what it took of others. */
+  | { readonly kind: 'expired'; readonly session: number; readonly outcome: Expiry }
   | { readonly kind: 'checkpoint'; readonly checkpoint: Checkpoint }
   /** The engine cannot go on; it must be started again. */
   | { readonly kind: 'dead'; readonly cause: string }
@@ -137,6 +144,10 @@ export interface WorkerOptions {
   /** WAL after which a checkpoint is made. */
   readonly checkpointWalBytes: number
   readonly temporaryBytesMax: number
+  /** PostgreSQL's memory; what one session may keep of it between units, and all together. */
+  readonly memoryBytesMax: number
+  readonly sessionBytesMax: number
+  readonly sessionsBytesMax: number
   readonly extensions: readonly string[]
   /** A module that exports `disk`, in place of the real one. Tests only. */
   readonly diskModule: string | undefined

@@ -25,7 +25,7 @@ import { CopyChannel, type CopyEnd } from './copy-channel.js'
 import { createDataFolder, openDatabaseFolder, removeLeftovers } from './data-folder.js'
 import { lockFolder, type FolderLock } from './folder-lock.js'
 import { markUnsynced, readUnsynced, settleUnsynced, type Unsynced } from './unsynced-mark.js'
-import { action, outcome, type Action, type Aside, type Outcome } from './messages.js'
+import { action, outcome, type Action, type Aside, type Expiry, type Outcome } from './messages.js'
 import { noSlot, type LastingSession, type PendingUnit } from './pending-unit.js'
 import { PendingUnits } from './pending-units.js'
 import { WorkerLink } from './worker-link.js'
@@ -41,6 +41,11 @@ export interface PGliteEngineOptions {
   readonly checkpointWalBytes: number
   /** Disk that sorts, hashes and streamed results may take together. */
   readonly temporaryBytesMax: number
+  /** Most memory that PostgreSQL may have, `sharedBuffersBytes` included. */
+  readonly memoryBytesMax: number
+  /** What a session that lasts may keep of it between units, and all of them together. */
+  readonly sessionBytesMax: number
+  readonly sessionsBytesMax: number
   readonly stackMb: number
   /** Longest that a thread looks for what comes next before it sleeps; 0 for never. */
   readonly busyPollMs: number
@@ -96,7 +101,7 @@ export class PGliteEngine implements Engine {
   readonly #restartedAt: number[] = []
   readonly #commitListeners = new Set<() => void>()
   /** Of sessions: told why one is over, though none of its units runs. */
-  readonly #endListeners = new Map<number, (why: Outcome | DbError) => void>()
+  readonly #endListeners = new Map<number, (why: Expiry | DbError) => void>()
   readonly #notificationListeners = new Set<(notification: Notification) => void>()
   #lock: FolderLock | undefined
   #database = ''
@@ -192,6 +197,7 @@ export class PGliteEngine implements Engine {
       leaseMs: options.leaseMs ?? this.#options.transactionTimeoutMs,
       idleMs: options.idleMs ?? this.#options.idleTransactionTimeoutMs,
       closed: () => this.#endListeners.delete(id),
+      bounds: this.#options,
     })
     const { onExpired } = options
     if (onExpired !== undefined)
@@ -375,6 +381,10 @@ export class PGliteEngine implements Engine {
         return leaseTimeout(pending.leaseMs)
       case outcome.idleExpired:
         return idleTimeout(pending.idleMs)
+      case outcome.keptTooMuch:
+        return keptTooMuch(this.#options.sessionBytesMax)
+      case outcome.keptMost:
+        return keptMost(this.#options.sessionsBytesMax)
       case outcome.skipped:
         return undefined
       case outcome.objectsLost:
@@ -500,6 +510,9 @@ export class PGliteEngine implements Engine {
       walBytesMax: options.walBytesMax,
       checkpointWalBytes: options.checkpointWalBytes,
       temporaryBytesMax: options.temporaryBytesMax,
+      memoryBytesMax: options.memoryBytesMax,
+      sessionBytesMax: options.sessionBytesMax,
+      sessionsBytesMax: options.sessionsBytesMax,
       extensions: options.extensions,
       diskModule: options.diskModule,
       wasmModule: this.#wasmModule,
@@ -670,6 +683,7 @@ interface SessionLife extends SessionOptions {
   readonly leaseMs: number
   readonly idleMs: number
   readonly closed: () => void
+  readonly bounds: Pick<PGliteEngineOptions, 'sessionBytesMax' | 'sessionsBytesMax'>
 }
 
 class PGliteSession implements Session {
@@ -680,6 +694,8 @@ class PGliteSession implements Session {
   #running: { readonly unit: Unit; readonly ended: Promise<unknown> } | undefined
   #closing: Promise<void> | undefined
   #hasAnswered = false
+  /** Why it was ended by itself. */
+  #over: Expiry | DbError | undefined
   #settings: ReadonlyMap<string, string> = new Map()
 
   constructor(engine: PGliteEngine, life: SessionLife) {
@@ -729,6 +745,8 @@ class PGliteSession implements Session {
       const bytes = await reply
       isKnown = true
       this.#hasAnswered = true
+      // After that answer was taken.
+      if (this.#over !== undefined) setImmediate(() => this.#tellOfEnd())
       return bytes
     } finally {
       this.#running = undefined
@@ -744,11 +762,31 @@ class PGliteSession implements Session {
   }
 
   /** Why it was ended, unless a unit runs, which is told, or none ever has. */
-  expired(why: Outcome | DbError): DbError | undefined {
+  expired(why: Expiry | DbError): DbError | undefined {
+    this.#over = why
     if (this.#running !== undefined || this.#generation === undefined) return undefined
-    if (why instanceof DbError) return why
-    const { leaseMs, idleMs } = this.#life
-    return why === outcome.idleExpired ? idleTimeout(idleMs) : leaseTimeout(leaseMs)
+    return why instanceof DbError ? why : this.#errorOf(why)
+  }
+
+  /** The unit that ran had its answer on the way when the session was ended: the next one is not there yet. */
+  #tellOfEnd(): void {
+    if (this.#over === undefined || this.#closing !== undefined) return
+    const error = this.expired(this.#over)
+    if (error !== undefined) this.#life.onExpired?.(error)
+  }
+
+  #errorOf(why: Expiry): DbError {
+    const { leaseMs, idleMs, bounds } = this.#life
+    switch (why) {
+      case outcome.leaseExpired:
+        return leaseTimeout(leaseMs)
+      case outcome.idleExpired:
+        return idleTimeout(idleMs)
+      case outcome.keptTooMuch:
+        return keptTooMuch(bounds.sessionBytesMax)
+      case outcome.keptMost:
+        return keptMost(bounds.sessionsBytesMax)
+    }
   }
 
   #identity(begins: boolean): SessionIdentity {
@@ -817,6 +855,28 @@ function leaseTimeout(ms: number): DbError {
     {
       sqlState: '25P04',
       hint: 'engine.transaction_timeout_ms is the bound',
+    },
+  )
+}
+
+const whatIsKept =
+  'cursors WITH HOLD, prepared statements, settings and temporary tables are what is kept'
+
+function keptTooMuch(bytes: number): DbError {
+  return new DbError(
+    'SESSION_TOO_LARGE',
+    `the session kept more than ${bytes} bytes of the engine's memory`,
+    { hint: `engine.session_bytes_max is the bound; ${whatIsKept}` },
+  )
+}
+
+function keptMost(bytes: number): DbError {
+  return new DbError(
+    'SESSION_TOO_LARGE',
+    `others need the engine's memory, of which the session kept the most`,
+    {
+      sqlState: '53200',
+      hint: `all sessions may keep ${bytes} bytes, engine.sessions_bytes_max; ${whatIsKept}`,
     },
   )
 }

@@ -19,22 +19,30 @@ export interface ReplyContents {
   /** A temporary table, view or function was made on the way, by a function or trigger perhaps. */
   readonly madeTemporaryObject: boolean
   readonly notifications: readonly BackendNotification[]
+  /** An error says that there was no memory for something. */
+  readonly ranOutOfMemory: boolean
 }
 
+/** out_of_memory, of PostgreSQL's own memory and of what its processes share. */
+const outOfMemoryState = '53200'
 const none: readonly BackendNotification[] = []
 
 /** Reads what is for the engine out of an answer; the bytes must be whole messages. */
 export function replyContents(bytes: Uint8Array): ReplyContents {
   let madeTemporaryObject = false
+  let ranOutOfMemory = false
   let notifications: BackendNotification[] | undefined
   eachMessage(bytes, (tag, start, end) => {
     if (tag === backendTag.notice)
       madeTemporaryObject ||= errorResponse(bytes, start, end).sqlState === temporaryObjectState
     else if (tag === backendTag.notification)
       (notifications ??= []).push(notificationAt(bytes, start, end))
+    else if (tag === backendTag.error)
+      ranOutOfMemory ||= errorResponse(bytes, start, end).sqlState === outOfMemoryState
   })
-  if (notifications === undefined) return { bytes, madeTemporaryObject, notifications: none }
-  return { bytes: withoutNotifications(bytes), madeTemporaryObject, notifications }
+  const found = { madeTemporaryObject, ranOutOfMemory }
+  if (notifications === undefined) return { ...found, bytes, notifications: none }
+  return { ...found, bytes: withoutNotifications(bytes), notifications }
 }
 
 /** The process that it names is the one backend, whoever notified. */

@@ -7,7 +7,8 @@
  *              └── waits while another session owns the engine
  *
  * A session owns the engine while its transaction is open or it holds a lease. Deadlines end both:
- * the transaction is rolled back and the session's next unit is told why.
+ * the transaction is rolled back and the session's next unit is told why. So ends a session that
+ * keeps too much of the memory.
  */
 import { DbError } from '../../errors.js'
 import { lastTag } from '../backend-messages.js'
@@ -17,10 +18,12 @@ import type { Checkpointer } from './checkpointer.js'
 import type { Control } from './control.js'
 import type { RemoteCopy } from './copy-channel.js'
 import { CopyPort } from './copy-port.js'
+import { MemoryGuard, type Keeper, type MemoryGuardOptions, type Relief } from './memory-guard.js'
 import {
   action,
   outcome,
   type Aside,
+  type Expiry,
   type LastingHead,
   type Outcome,
   type UnitHead,
@@ -82,18 +85,17 @@ interface HeldReply extends SettledReply {
   readonly mark: number
 }
 
-export type Expiry = typeof outcome.leaseExpired | typeof outcome.idleExpired
-
 export interface SchedulerOptions {
   readonly backend: Backend
   readonly objects: SessionObjects
+  readonly memory: Omit<MemoryGuardOptions, 'relieve'>
   readonly control: Control
   readonly walSync: WalSync
   readonly checkpointer: Checkpointer
   readonly send: (reply: SettledReply) => void
   /** So many were sent together; `syncMicros`: how long the sync took that let them go. */
   readonly onSent: (replies: number, syncMicros?: number) => void
-  /** The transaction of a session was ended for its deadline. */
+  /** A session was ended, for its transaction's deadline or for what it kept. */
   readonly onExpired: (session: number, ended: Expiry) => void
   /** The backend can no longer be used; nothing is run or sent after it. */
   readonly onDead: (cause: unknown) => void
@@ -106,6 +108,7 @@ export class Scheduler {
   readonly #sessions = new Map<number, SessionState>()
   readonly #held = new Fifo<HeldReply>()
   readonly #cleaner: ReturnType<typeof sessionCleaner>
+  readonly #guard: MemoryGuard
   /** How many sessions last. */
   #lasting = 0
   #owner = 0
@@ -121,6 +124,7 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.#options = options
     this.#cleaner = sessionCleaner(options.backend)
+    this.#guard = new MemoryGuard({ ...options.memory, relieve: (relief) => this.#relieve(relief) })
   }
 
   /** It waits for units, and for nothing of its own. */
@@ -297,10 +301,13 @@ export class Scheduler {
     const goesOn = head.session !== 0 && head.session === this.#lastSession
     this.#unitsInARow = goesOn ? this.#unitsInARow + 1 : 0
     this.#lastSession = head.session
-    if (head.session === 0) {
-      this.#runAlone(unit)
-      return
-    }
+    if (head.session === 0) this.#runAlone(unit)
+    else this.#runOf(unit)
+    if (this.#owner === 0 && this.#guard.isDue) this.#guard.check(this.#keepers())
+  }
+
+  #runOf(unit: QueuedUnit): void {
+    const { head } = unit
     const session = this.#session(head, unit.lasting)
     if (session.expired !== undefined) {
       this.#answer(head.serial, session.expired)
@@ -389,7 +396,7 @@ export class Scheduler {
     const copy = unit.copy === undefined ? undefined : this.#openCopy(unit.copy)
     control.setRunning(head.serial, () => backend.clearCancel())
     try {
-      return backend.run({
+      const reply = backend.run({
         bytes,
         identity: identityOf(head),
         searchPath,
@@ -400,6 +407,8 @@ export class Scheduler {
         copy,
         partsOf: head.inParts ? head.serial : 0,
       })
+      if (reply.ranOutOfMemory) this.#guard.ranOut()
+      return reply
     } finally {
       copy?.end()
       control.setRunning(0, () => backend.clearCancel())
@@ -495,6 +504,26 @@ export class Scheduler {
     }
   }
 
+  /** Those that last and have not been ended. */
+  #keepers(): Keeper[] {
+    const keepers: Keeper[] = []
+    for (const [session, { own, expired }] of this.#sessions)
+      if (own !== undefined && expired === undefined)
+        keepers.push({ session, namePrefix: own.namePrefix, otherBytes: otherBytesOf(own) })
+    return keepers
+  }
+
+  #relieve(relief: Relief): void {
+    if (relief.kind === 'name') {
+      this.#enter(undefined)
+      this.#cleaner.dropName(relief.name)
+      return
+    }
+    const session = this.#sessions.get(relief.session)
+    const why = relief.why === 'bound' ? outcome.keptTooMuch : outcome.keptMost
+    if (session !== undefined) this.#expire(relief.session, session, why)
+  }
+
   #expire(id: number, session: SessionState, expired: Expiry): void {
     session.expired = expired
     this.#endTransaction()
@@ -514,6 +543,19 @@ export class Scheduler {
     this.#disown()
     this.#drainSoon()
   }
+}
+
+/**
+ * What PostgreSQL remembers of each temporary relation: a table with a key, a sequence and long texts is
+ * five, and took 27 KB (PGlite 0.5.16, 100 of them).
+ */
+const relationBytes = 6_000
+
+/** Of its settings, which the threads have as well, and its temporary relations. */
+function otherBytesOf({ settings, objects }: Own): number {
+  let texts = 0
+  for (const [name, value] of settings.all) texts += name.length + value.length
+  return texts * 2 + objects.relations.length * relationBytes
 }
 
 function ownOf({ settings, namePrefix, processId }: LastingHead): Own {

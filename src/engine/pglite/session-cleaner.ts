@@ -2,6 +2,7 @@ import { failingMessage, simpleQuery, syncMessage } from '../frontend-messages.j
 import { dataRows } from '../backend-messages.js'
 import { systemIdentity } from '../engine.js'
 import type { Backend, TransactionStatus } from './backend.js'
+import type { KeptName } from './kept-memory.js'
 
 /** Names of cursors and prepared statements that are the engine's own start so. */
 const ownNames = 'kalam'
@@ -59,6 +60,10 @@ export function sessionCleaner(backend: Backend) {
     },
     /** Ends every LISTEN, whoever began it. */
     unlisten: () => void run(unlistenMessage),
+    dropName: ({ kind, name }: KeptName) => {
+      const what = kind === 'cursor' ? 'CLOSE' : 'DEALLOCATE'
+      run(simpleQuery(`${what} "${name.replaceAll('"', '""')}"`))
+    },
     dropNames: (prefix: string) => {
       dropNames(simpleQuery(namesWhere(`starts_with(name, '${prefix.replaceAll(`'`, `''`)}')`)))
     },

@@ -47,6 +47,8 @@ export interface Places {
   readonly relations: number
   readonly random: number
   readonly isSeeded: number
+  readonly portals: number
+  readonly statements: number
 }
 
 /** In PGlite 0.5.16; `findPlaces` gives the same. */
@@ -60,6 +62,8 @@ export const placesOfThisBuild: Places = {
   relations: 2_868_856,
   random: 2_865_712,
   isSeeded: 2_865_728,
+  portals: 2_880_908,
+  statements: 2_778_192,
 }
 
 /** plancache.h, `struct CachedPlanSource`; offsets in bytes, as all below. */
@@ -71,6 +75,9 @@ const relation = { backend: 20, isLocalTemporary: 24, form: 48 } as const
 const formSchema = 68
 /** dynahash.c, `struct HTAB`. */
 const hashTableName = 28
+/** portalmem.c and prepare.c: what their tables are called. */
+const portalTable = 'Portal hash'
+const statementTable = 'Prepared Queries'
 /** relcache.c, `RelIdCacheEnt`. */
 const relationOfEntry = 4
 /** What `setseed(0.5)` makes of it: pg_prng.c, `pg_prng_fseed`. */
@@ -90,6 +97,11 @@ export class SessionMemory {
     this.#memory = options.memory
     const isThisBuild = areIn(placesOfThisBuild, options)
     this.#places = isThisBuild ? placesOfThisBuild : findPlaces(options)
+  }
+
+  /** Where PostgreSQL's tables of portals and of prepared statements are told of. */
+  get keptPlaces(): { readonly portals: number; readonly statements: number } {
+    return this.#places
   }
 
   /** The schema that temporary objects are made and looked for in. */
@@ -182,8 +194,18 @@ function areIn(places: Places, options: SessionMemoryOptions): boolean {
     isPointer(memory.word(places.lastSequence)) &&
     isRing(memory, places.plans) &&
     areRelations(options, places.relations) &&
+    isTable(memory, places.portals, portalTable) &&
+    (memory.word(places.statements) === 0 || isTable(memory, places.statements, statementTable)) &&
     isRandom(options, places)
   )
+}
+
+/** Whether a hash table of that name is told of there. */
+function isTable(memory: StaticMemory, place: number, name: string): boolean {
+  const table = memory.word(place)
+  if (!memory.isHeap(table)) return false
+  const nameAt = memory.word(table + hashTableName)
+  return memory.isHeap(nameAt) && memory.text(nameAt, name.length + 1) === name
 }
 
 /** Whether the ring that begins there comes back in its first step; an empty one does. */
@@ -202,6 +224,7 @@ export function findPlaces(options: SessionMemoryOptions): Places {
     ...findSequences(options),
     plans: only('saved_plan_list', findPlans(options)),
     relations: only('RelationIdCache', findRelations(options)),
+    ...findKept(options),
     ...findRandom(options),
   }
 }
@@ -337,6 +360,17 @@ function findRandom({ memory, run }: SessionMemoryOptions) {
   const isSeeded = only('prng_seed_set', flags)
   memory.setByte(isSeeded, 0)
   return { random, isSeeded }
+}
+
+/** That of statements is made with the first of them. */
+function findKept({ memory, run }: SessionMemoryOptions) {
+  run('PREPARE kalam_probe AS SELECT; DEALLOCATE kalam_probe')
+  const find = (name: string) =>
+    only(
+      name,
+      [...memory.pointers()].filter((place) => isTable(memory, place, name)),
+    )
+  return { portals: find(portalTable), statements: find(statementTable) }
 }
 
 function findRelations(options: SessionMemoryOptions): number[] {

@@ -9,14 +9,16 @@
 /** 2 GiB in 64 KiB pages: what a wasm32 PGlite can address. */
 export const memoryPagesMax = 32_768
 const memoryPagesInitial = 2_048
+const pageBytes = 65_536
 
 const sectionImport = 2
 const limitsSharedWithMaximum = 3
 
-export function createSharedMemory(): WebAssembly.Memory {
+/** `bytesMax`: PostgreSQL finds no more than that; at least 128 MiB and at most 2 GiB. */
+export function createSharedMemory(bytesMax: number): WebAssembly.Memory {
   return new WebAssembly.Memory({
     initial: memoryPagesInitial,
-    maximum: memoryPagesMax,
+    maximum: Math.floor(bytesMax / pageBytes),
     shared: true,
   })
 }

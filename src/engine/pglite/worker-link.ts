@@ -8,7 +8,7 @@ import { setCancelFlags, type CancelFlags } from './cancel-flags.js'
 import type { Checkpoint } from './checkpointer.js'
 import { Control, unitSlots } from './control.js'
 import type { CopyEnd } from './copy-channel.js'
-import type { Aside, FromWorker, Outcome, ToWorker, WorkerOptions } from './messages.js'
+import type { Aside, Expiry, FromWorker, Outcome, ToWorker, WorkerOptions } from './messages.js'
 import { headOf, type PendingUnit } from './pending-unit.js'
 import { readReplyRecord } from './reply-record.js'
 import { Ring } from './ring.js'
@@ -21,8 +21,8 @@ export interface WorkerLinkEvents {
   aside(serial: number, aside: Aside): void
   /** An answer comes in parts. */
   parts(serial: number, end: CopyEnd): void
-  /** A session's transaction was ended. */
-  expired(session: number, ended: Outcome): void
+  /** A session was ended. */
+  expired(session: number, ended: Expiry): void
   /** A group commit: how long its sync took and how many units it made durable. */
   synced(micros: number, units: number): void
   checkpointed(checkpoint: Checkpoint): void

@@ -25,6 +25,9 @@ import { ThreadReceiver, ThreadSender } from './thread-channel.js'
 import { readUnit } from './unit-record.js'
 import { WalSync } from './wal-sync.js'
 
+/** The part of PostgreSQL's memory that is to be there in one piece, after it found none. */
+const roomShare = 8
+
 const options = workerData as WorkerOptions
 const control = new Control(options.control)
 let isDead = false
@@ -75,8 +78,18 @@ async function serve(): Promise<void> {
     }),
   )
   control.memoryBytes = backend.memoryBytes
+  const kept = backend.keptMemory(memory.keptPlaces)
   const scheduler = new Scheduler({
     backend,
+    memory: {
+      names: () => kept.names(),
+      memoryBytes: () => backend.memoryBytes,
+      sessionBytesMax: options.sessionBytesMax,
+      allBytesMax: options.sessionsBytesMax,
+      hasRoom: (bytes) => backend.hasRoom(bytes),
+      roomBytes: options.memoryBytesMax / roomShare,
+      now: () => performance.now(),
+    },
     objects: new SessionObjects({ backend, memory, claimed }),
     control,
     walSync,
@@ -180,7 +193,7 @@ async function openBackend(parts: {
     ...parts,
     folder: options.folder,
     durable: options.durable,
-    memory: createSharedMemory(),
+    memory: createSharedMemory(options.memoryBytesMax),
     sharedBuffersBytes: options.sharedBuffersBytes,
     walBytesMax: options.walBytesMax,
     temporaryBytesMax: options.temporaryBytesMax,

@@ -33,6 +33,42 @@ test("PostgreSQL's variables are where they are said to be, as what they do show
     const claimed = claimTempSchema(backend)
     const run = (sql: string) => void runAsSystem(backend, sql, null)
     expect(findPlaces(backend.sessionMemoryOptions({ claimed, run }))).toEqual(placesOfThisBuild)
+    run(`PREPARE kept_one AS SELECT relname FROM pg_class WHERE oid = $1; EXECUTE kept_one(1)`)
+    run(`PREPARE kept_two AS SELECT ${Array(500).fill('1').join()}; EXECUTE kept_two`)
+    run(`DECLARE kept_three CURSOR WITH HOLD FOR SELECT repeat('x', 1000000)`)
+    run(
+      `DECLARE kept_four CURSOR WITH HOLD FOR SELECT repeat('x', 1000) FROM generate_series(1, 999)`,
+    )
+    const found = backend.keptMemory(placesOfThisBuild).names()
+    const kept = found.filter(({ name }) => name.startsWith('kept_'))
+    // PostgreSQL's own account knows a statement by its text; what cursors hold is below a context without a name.
+    const [[statements, cursors] = []] = runAsSystem(
+      backend,
+      `SELECT (WITH RECURSIVE of_statements AS (
+         SELECT path[level] AS id, total_bytes FROM pg_catalog.pg_backend_memory_contexts
+           WHERE name IN ('CachedPlanSource', 'CachedPlan') AND ident LIKE 'PREPARE kept_%'
+         UNION ALL SELECT c.path[level], c.total_bytes FROM of_statements s
+           JOIN pg_catalog.pg_backend_memory_contexts c ON c.path[level - 1] = s.id)
+         SELECT sum(total_bytes) FROM of_statements),
+       (WITH RECURSIVE of_cursors AS (
+         SELECT path[level] AS id, total_bytes FROM pg_catalog.pg_backend_memory_contexts
+           WHERE ident LIKE 'kept_%' OR name = 'PortalHoldContext'
+         UNION ALL SELECT c.path[level], c.total_bytes FROM of_cursors s
+           JOIN pg_catalog.pg_backend_memory_contexts c ON c.path[level - 1] = s.id)
+         SELECT sum(total_bytes) FROM of_cursors)`,
+    )
+    const sum = (kind: string) =>
+      kept.reduce((total, each) => total + (each.kind === kind ? each.bytes : 0), 0)
+    expect(kept.map(({ name }) => name).toSorted()).toEqual([
+      'kept_four',
+      'kept_one',
+      'kept_three',
+      'kept_two',
+    ])
+    expect(sum('statement')).toBe(Number(statements))
+    // Heads of contexts are in one account and not in the other.
+    expect(Math.abs(sum('cursor') - Number(cursors))).toBeLessThan(1_000)
+    expect(sum('cursor')).toBeGreaterThan(3_000_000)
   } finally {
     await backend.close()
     fs.rmSync(join(folder, '..'), { recursive: true, force: true })
