@@ -144,13 +144,13 @@ export class Statements {
     const name = this.#nextName()
     const { generation } = this.#engine
     const { typeOids, columns } = await this.#parse(name, request)
-    const values = request.encode(typeOids)
     try {
-      const bytes = new MessageWriter().bind(name, values).execute().closeStatement(name)
-      return resultOf(await request.send(unitOf(bytes.sync().finish(), scope)), columns)
+      const writer = new MessageWriter().bind(name, request.encode(typeOids)).execute()
+      const bytes = writer.closeStatement(name).sync().finish()
+      return resultOf(await request.send(unitOf(bytes, scope)), columns)
     } catch (error) {
       // It was large, and others needed the memory: nothing of it has run.
-      if (isUnknownName(error)) return this.#executeAtOnce(request, values)
+      if (isUnknownName(error)) return this.#executeAtOnce(request, request.encode(typeOids))
       // After an error PostgreSQL skips the rest of the unit, the closing too.
       void this.#deallocateAll([{ name, generation }])
       throw error

@@ -53,6 +53,17 @@ test('one that is used once is gone when it has failed', async () => {
   expect(await prepared()).toBe(0)
 })
 
+test('one that is used once runs though its memory was needed before it did', async () => {
+  const send: StatementRequest['send'] = async (sent) => {
+    const reply = await opened.engine.run(sent)
+    await opened.engine.run(unit('DEALLOCATE ALL'))
+    return reply
+  }
+  const once = request('SELECT $1::int + 1', { reuse: false, send })
+  const { rowCount, columns } = await statements.execute(once)
+  expect({ rowCount, columns: columns.length }).toEqual({ rowCount: 1, columns: 1 })
+})
+
 test('requests that meet one of an older shape leave one behind, not one each', async () => {
   const select = request('SELECT * FROM shapes WHERE n = $1')
   await statements.execute(select)

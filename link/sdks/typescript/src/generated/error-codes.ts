@@ -29,6 +29,7 @@ export type ErrorCode =
   | 'TRANSACTION_TIMEOUT'
   | 'CANCELLED'
   | 'OUT_OF_RESOURCES'
+  | 'SESSION_TOO_LARGE'
   | 'DISK_FULL'
   | 'LEASE_TIMEOUT'
   | 'OVERLOADED'
