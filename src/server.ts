@@ -28,7 +28,7 @@ import type { RunnerRooms } from './database/statement-runner.js'
 import { openDialect, type Dialect } from './dialect/open-dialect.js'
 import { openEngine } from './engine/open-engine.js'
 import type { PGliteEngine } from './engine/pglite/pglite-engine.js'
-import { Queries } from './engine/queries.js'
+import { Queries, type QueryRunner } from './engine/queries.js'
 import { Statements } from './engine/statements.js'
 import { startUpkeep } from './engine/upkeep.js'
 import { openHttp, type HttpServer } from './http/open-http.js'
@@ -106,14 +106,15 @@ async function start(
   const token = await localToken(config)
   if (token !== undefined) closers.push(() => token.close())
 
-  const retention = new Retention(queries, {
+  const { inBackground } = queries
+  const retention = new Retention(inBackground, {
     deletedHours: config.tables.deleted_retention_hours,
     changesHours: config.changes.retention_hours,
     changesBytes: config.changes.retention_bytes,
   })
   const upkeep = startUpkeep({
-    ...{ queries, log, metrics, settings: config.engine },
-    tasks: [() => forgetOldOutcomes(queries, config, metrics), () => retention.runOnce()],
+    ...{ queries: inBackground, log, metrics, settings: config.engine },
+    tasks: [() => forgetOldOutcomes(inBackground, config, metrics), () => retention.runOnce()],
   })
   closers.push(() => upkeep.close())
   const database = await buildDatabase({ config, engine, queries, users, token, log, metrics })
@@ -239,6 +240,7 @@ async function buildDatabase(parts: {
     settings: {
       statementTimeoutMs: config.engine.statement_timeout_ms,
       leaseWaitMs: config.engine.lease_wait_ms,
+      adminLeaseMs: config.engine.admin_transaction_timeout_ms,
       resultBytesMax: config.http.result_bytes_max,
       streamPieceRows: config.http.stream_piece_rows,
       streamPieceBytes: config.http.stream_piece_bytes,
@@ -347,7 +349,7 @@ async function announce(
 }
 
 async function forgetOldOutcomes(
-  queries: Queries,
+  queries: QueryRunner,
   config: Config,
   metrics: Metrics,
 ): Promise<void> {

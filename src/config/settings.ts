@@ -82,15 +82,23 @@ export const sections = {
         max: dayMs,
         unit: 'ms',
         description:
-          'Longest a transaction of several statements may hold the engine, ' +
-          'which everybody else waits for.',
+          'Longest that others wait for a transaction of several statements, which has the engine for itself; ' +
+          'then it is rolled back. Nobody waiting, it may take as long as it likes.',
+      }),
+      admin_transaction_timeout_ms: integer({
+        default: 30_000,
+        min: 1,
+        max: dayMs,
+        unit: 'ms',
+        description: 'The same for transactions of admins: dumps and migrations.',
       }),
       idle_transaction_timeout_ms: integer({
         default: 1_000,
         min: 1,
         max: dayMs,
         unit: 'ms',
-        description: 'Longest a transaction may hold the engine without running anything.',
+        description:
+          'Longest that others wait for a transaction which runs nothing, or gets no data for its COPY.',
       }),
       lease_wait_ms: integer({
         default: 10_000,

@@ -47,6 +47,8 @@ import { readReportedDefaults } from './wire/reported-settings.js'
 export interface DatabaseSettings {
   readonly statementTimeoutMs: number
   readonly leaseWaitMs: number
+  /** `engine.admin_transaction_timeout_ms`. */
+  readonly adminLeaseMs: number
   readonly resultBytesMax: number
   readonly streamPieceRows: number
   readonly streamPieceBytes: number
@@ -137,7 +139,7 @@ class LocalDatabase implements Database {
       const results = await this.#runInSession(plan, runner, {
         leavesState: needs.leavesState,
         begin: needs.transaction ? 'BEGIN' : undefined,
-        identity: caller.identity,
+        caller,
         signal,
       })
       return { results, replayed: false }
@@ -169,7 +171,7 @@ class LocalDatabase implements Database {
           : await this.#runInSession(plan, runner, {
               leavesState: needs.leavesState,
               begin: batch.transaction && beginText(batch.transaction),
-              identity: caller.identity,
+              caller,
               signal,
             })
       return { results, replayed: false }
@@ -270,24 +272,30 @@ class LocalDatabase implements Database {
       /** Text that begins the transaction, if it is one. */
       readonly begin: string | undefined
       readonly leavesState: boolean
-      readonly identity: Caller['identity']
+      readonly caller: Caller
       readonly signal: CancelSignal
     },
   ): Promise<StatementOutcome[]> {
     const { engine } = this.#options.rooms
-    const session = engine.openSession({ leavesState: how.leavesState })
+    const { leavesState } = how
+    const session = engine.openSession({ leavesState, ...this.#leaseOf(how.caller) })
     try {
       await this.#hold(session, how.signal)
-      runner.enter(session, { reuse: !how.leavesState })
-      if (how.begin !== undefined) await runner.runText(how.begin, how.identity)
+      runner.enter(session, { reuse: !leavesState })
+      const { identity } = how.caller
+      if (how.begin !== undefined) await runner.runText(how.begin, identity)
       const results = await this.#runEach(plan, runner)
-      if (how.begin !== undefined) await runner.runText('COMMIT', how.identity)
+      if (how.begin !== undefined) await runner.runText('COMMIT', identity)
       else if (isInTransaction(results.at(-1))) throw leftOpen()
       return results
     } finally {
       // The answer need not wait for the clean-up; the engine is the session's until it is done.
       session.close().catch((cause: unknown) => this.#options.log.failed(cause))
     }
+  }
+
+  #leaseOf({ role }: Caller): { readonly leaseMs?: number } {
+    return role === 'admin' ? { leaseMs: this.#options.settings.adminLeaseMs } : {}
   }
 
   /** `isUndone`: all that an attempt has done is, when it fails. */
@@ -333,7 +341,7 @@ class LocalDatabase implements Database {
     checkRepeatable(plan, request)
     const outcomeKey: OutcomeKey = { userId: caller.userId, key, digest: requestDigest(request) }
     const leavesState = sessionNeeds(plan, request)?.leavesState ?? false
-    const session = rooms.engine.openSession({ leavesState })
+    const session = rooms.engine.openSession({ leavesState, ...this.#leaseOf(caller) })
     const system = rooms.queries.within(session)
     try {
       await this.#hold(session, signal)

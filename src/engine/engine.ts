@@ -6,7 +6,7 @@
  *   unit    whole frontend messages up to and including Query, Sync or Flush. It runs undivided.
  *   session a caller's sequence of units. It owns the engine from an extended message until
  *           Sync's ReadyForQuery, and while that says T (in transaction) or E (failed one).
- *   lease   that ownership; others wait. It has deadlines.
+ *   lease   that ownership; others wait. It has deadlines, which count while somebody waits.
  *
  * A session either ends when its caller's request does, and leaves nothing, or it lasts: then others
  * use the engine between its units, and find nothing of it; see ADR 0018.
@@ -37,7 +37,10 @@ export interface Unit {
   readonly searchPath: string
   /** Longest it may run, in ms from the moment it starts; then it ends with 57014. */
   readonly timeoutMs: number
-  /** Longest it may wait for the engine, in ms; then LEASE_TIMEOUT. */
+  /**
+   * Longest it may wait for the engine, in ms; then LEASE_TIMEOUT. Infinity for what nobody waits for:
+   * it hurries no session that has the engine.
+   */
   readonly waitMs: number
   /** Largest answer in bytes; past it the unit is cancelled (RESULT_TOO_LARGE), or comes in parts. */
   readonly replyBytesMax: number
@@ -101,9 +104,9 @@ export interface Session {
 }
 
 export interface SessionOptions {
-  /** Longest the session may hold the engine in one go, in ms; else the engine's default. */
+  /** Longest others may wait while the session has the engine in one go, in ms; else the engine's default. */
   readonly leaseMs?: number
-  /** Longest it may hold the engine without running anything, in ms; else the engine's default. */
+  /** The same without running anything, or while data of a COPY does not come. */
   readonly idleMs?: number
   /** False spares the clean-up at `close`: nothing was run that outlives a transaction. */
   readonly leavesState?: boolean

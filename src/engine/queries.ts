@@ -27,6 +27,8 @@ const systemScope: Scope = {
   replyBytesMax: 256 * 1024 * 1024,
 }
 
+const backgroundScope: Scope = { ...systemScope, waitMs: Infinity }
+
 /** The system's own SQL: as bootstrap superuser, never with text from a caller in it. */
 export class Queries implements QueryRunner {
   readonly #engine: Engine
@@ -42,7 +44,12 @@ export class Queries implements QueryRunner {
   }
 
   query(sql: string, parameters: readonly TextValue[] = []): Promise<QueryResult> {
-    return this.#execute(sql, parameters, undefined)
+    return this.#execute(sql, parameters, {})
+  }
+
+  /** For what nobody waits for: no transaction is hurried for it. */
+  readonly inBackground: QueryRunner = {
+    query: (sql, parameters = []) => this.#execute(sql, parameters, { scope: backgroundScope }),
   }
 
   /** Runs `work` in one transaction, alone on the engine; an error rolls all of it back. */
@@ -70,19 +77,19 @@ export class Queries implements QueryRunner {
   }
 
   #runnerFor(session: Session): QueryRunner['query'] {
-    return (sql, parameters = []) => this.#execute(sql, parameters, session)
+    return (sql, parameters = []) => this.#execute(sql, parameters, { session })
   }
 
   async #execute(
     sql: string,
     parameters: readonly TextValue[],
-    session: Session | undefined,
+    { session, scope = systemScope }: { readonly session?: Session; readonly scope?: Scope },
   ): Promise<QueryResult> {
     const result = await this.#statements.execute({
       text: sql,
       parameterCount: parameters.length,
       encode: () => parameters,
-      scope: systemScope,
+      scope,
       send: (unit) => (session ?? this.#engine).run(unit),
       reuse: session === undefined,
     })

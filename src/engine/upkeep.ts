@@ -8,10 +8,11 @@ import type { Config } from '../config/settings.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { attemptAll, isStopping } from './attempt-all.js'
-import type { Queries } from './queries.js'
+import type { QueryRunner } from './queries.js'
 
 export interface UpkeepOptions {
-  readonly queries: Queries
+  /** Those of the background: users wait for none of it. */
+  readonly queries: QueryRunner
   readonly settings: Pick<
     Config['engine'],
     'upkeep_interval_ms' | 'vacuum_changes_min' | 'freeze_age_max'

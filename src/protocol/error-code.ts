@@ -54,7 +54,7 @@ export const errorCodes = {
   CALLER_CHANGED: { status: 409, sqlState: '28000', retry: true },
   /** The statement reached its deadline, `engine.statement_timeout_ms`. */
   STATEMENT_TIMEOUT: { status: 408, sqlState: '57014', retry: false },
-  /** The transaction held the engine longer than `engine.transaction_timeout_ms`, or was idle too long. */
+  /** Others waited longer than `engine.transaction_timeout_ms` for the transaction, an admin's `engine.admin_transaction_timeout_ms`, or it was idle for too long meanwhile. */
   TRANSACTION_TIMEOUT: { status: 408, sqlState: '25P04', retry: true },
   /** The caller asked to cancel, or went away. */
   CANCELLED: { status: 499, sqlState: '57014', retry: true },

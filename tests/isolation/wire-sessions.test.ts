@@ -377,6 +377,8 @@ describe('I3: when the engine’s deadline ends a transaction', () => {
         for (const { leave } of transactionStates)
           // The first statement of a transaction alone may say how it is isolated.
           if (!String(leave).startsWith('SET TRANSACTION')) await session.must(leave)
+      // For whoever waits.
+      await overHttp(brief.server, 'SELECT 1')
       const [last] = await session.client.closed()
       if (last !== undefined) codes.push(`${errorOf(last).severity} ${errorOf(last).code}`)
     }

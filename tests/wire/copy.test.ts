@@ -178,21 +178,53 @@ describe('I4: COPY … FROM STDIN', () => {
     expect(await countOf(other)).toBe('0')
   })
 
-  test('in a transaction whose client stops sending ends at the transaction’s deadline', async () => {
-    // Of its own: a busy machine would meet this deadline elsewhere.
-    await using brief = await openTestServer({
-      settings: {
-        ...{ 'postgres_wire.enabled': true, 'engine.transaction_timeout_ms': 1_000 },
-        'engine.idle_transaction_timeout_ms': 1_000,
-      },
+  describe('in a transaction', () => {
+    // Of its own: a busy machine would meet these deadlines elsewhere.
+    let brief: TestServer
+    beforeAll(async () => {
+      brief = await openTestServer({
+        settings: {
+          ...{ 'postgres_wire.enabled': true, 'engine.idle_transaction_timeout_ms': 700 },
+          'engine.transaction_timeout_ms': 1_500,
+          'engine.admin_transaction_timeout_ms': 1_500,
+        },
+      })
+      await brief.sql('CREATE TABLE lines (a int PRIMARY KEY, b text)')
     })
-    await brief.sql('CREATE TABLE lines (a int PRIMARY KEY, b text)')
-    const [client, other] = await Promise.all([enter(brief), enter(brief)])
-    client.send(query(`begin; ${copyIn}`), data('1\tone\n'))
-    expect(tagsOf(await client.upTo('G'))).toBe('CG')
-    expect(await countOf(other)).toBe('0')
-    const last = (await client.closed()).at(-1)
-    expect(last && errorOf(last)).toMatchObject({ severity: 'FATAL', code: '25P04' })
+    afterAll(() => brief.close())
+
+    test('whose client stops sending is idle, once somebody waits', async () => {
+      await using client = await enter(brief)
+      await client.query('begin')
+      client.send(query(copyIn), data('1\tone\n'))
+      expect((await client.next()).tag).toBe('G')
+      await using other = await enter(brief)
+      expect(await countOf(other)).toBe('0')
+      const last = (await client.closed()).at(-1)
+      expect(last && errorOf(last)).toMatchObject({ severity: 'FATAL', code: '25P03' })
+    })
+
+    test('whose client is slow ends when others have waited for long', async () => {
+      await using other = await enter(brief)
+      await using client = await enter(brief)
+      await client.query('begin')
+      client.send(query(copyIn))
+      expect((await client.next()).tag).toBe('G')
+      const lines = rows(100_000).values()
+      const startedAt = performance.now()
+      const sending = setInterval(() => client.send(data(lines.next().value ?? '')), 20)
+      try {
+        // Nobody waits, and it goes on for longer than it could if somebody did.
+        while (performance.now() - startedAt < 2_000)
+          await new Promise((resolve) => setImmediate(resolve))
+        expect(await countOf(other)).toBe('0')
+        expect(performance.now() - startedAt).toBeGreaterThan(3_000)
+        const last = (await client.closed()).at(-1)
+        expect(last && errorOf(last)).toMatchObject({ severity: 'FATAL', code: '25P04' })
+      } finally {
+        clearInterval(sending)
+      }
+    })
   })
 })
 

@@ -233,9 +233,11 @@ describe('I4: a large result', () => {
     client.socket.on('data', () => isSlow() && client.socket.pause())
     const pace = setInterval(() => client.socket.resume(), 6)
     client.send(query(large))
+    const waiting = server.sql('SELECT 1')
     expect(inShort(await client.upTo('Z'))).toBe(`TD${rows}CZ`)
     expect(performance.now() - startedAt).toBeGreaterThan(idleMs)
     expect(tagsOf(await client.query('commit'))).toBe('CZ')
+    await waiting
     clearInterval(pace)
   })
 })

@@ -52,6 +52,7 @@ export interface WireRooms {
   readonly settings: {
     readonly statementTimeoutMs: number
     readonly leaseWaitMs: number
+    readonly adminLeaseMs: number
     readonly resultBytesMax: number
     readonly streamPieceBytes: number
     readonly streamIdleTimeoutMs: number
@@ -120,6 +121,7 @@ class LocalWireSession implements WireSession {
     this.#context = { role, readOnly, door: 'postgres' }
     this.#session = rooms.rooms.engine.openSession({
       ...{ lasts: true, settings, namePrefix, processId },
+      ...(role === 'admin' ? { leaseMs: rooms.settings.adminLeaseMs } : {}),
       onExpired: (error) => client.end(inPostgresWords(error)),
     })
     this.#settings = new SessionSettings(() => this.#session.settings, rooms.settings)

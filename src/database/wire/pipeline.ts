@@ -82,6 +82,9 @@ const noSteps: readonly Step[] = []
 /** A message up to this is said whole, though its reply comes in parts. */
 const wholeBytesMax = 1024 * 1024
 
+/** For ever, and yet a wait: others who have the engine have their deadlines. */
+const longestWaitMs = Number.MAX_SAFE_INTEGER
+
 /** How often a transaction is kept from being idle while its client takes rows. */
 const busyMs = 250
 
@@ -527,7 +530,7 @@ export class Pipeline {
     this.#running = noSteps
     try {
       for (const { identity, messages, end } of units)
-        await this.#runBytes(identity, Buffer.concat([...messages, end]), Infinity)
+        await this.#runBytes(identity, Buffer.concat([...messages, end]), longestWaitMs)
     } catch (cause) {
       // The client believes in it: what it sends next must not run outside of it.
       const message = 'the transaction could not be begun again after a wait for an advisory lock'

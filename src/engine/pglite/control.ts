@@ -25,7 +25,9 @@ const word = {
   memoryPages: 7,
   /** Writes of WAL, modulo 2^32; unlike its size this only grows. */
   walWrites: 8,
-  count: 9,
+  /** Since when somebody waits for the session that has the engine, like `startedAt`; 0 for nobody. */
+  waitedSince: 9,
+  count: 10,
 } as const
 
 const slotWaiting = 0
@@ -39,7 +41,7 @@ const clockMask = 0x7fffffff
 const threadStartMs = Number(process.hrtime.bigint() / 1_000_000n) - performance.now()
 
 /** Of a clock that all threads share and nobody sets: one set back would end what runs. */
-function clockMs(): number {
+export function clockMs(): number {
   return (threadStartMs + performance.now()) & clockMask
 }
 
@@ -120,6 +122,18 @@ export class Control {
   leaseElapsedMs(): number | undefined {
     if (this.owner === 0) return undefined
     return elapsedMs(Atomics.load(this.#words, word.leaseStartedAt))
+  }
+
+  /** Main thread: since when somebody waits, in `clockMs`; undefined for nobody. */
+  set waitedSince(since: number | undefined) {
+    // 0 has a meaning of its own, and a millisecond has none.
+    Atomics.store(this.#words, word.waitedSince, since === undefined ? 0 : Math.max(1, since))
+  }
+
+  /** For how long somebody has waited for the session that has the engine, in ms; undefined if nobody waits. */
+  waitedMs(): number | undefined {
+    const since = Atomics.load(this.#words, word.waitedSince)
+    return since === 0 ? undefined : elapsedMs(since)
   }
 
   addWalBytes(bytes: number): void {

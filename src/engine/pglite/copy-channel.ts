@@ -66,6 +66,7 @@ export class CopyChannel {
   #writing: Promise<void> = Promise.resolve()
   #isClosed = false
   #hasEnded = false
+  #starvedSince: number | undefined
   #failure: { readonly cause: unknown } | undefined
 
   constructor(end: CopyEnd, { stream, onFailure, remote }: ChannelOptions) {
@@ -94,6 +95,11 @@ export class CopyChannel {
     await this.#ended
     await this.#writing
     if (this.#failure !== undefined) throw this.#failure.cause
+  }
+
+  /** For how long data was wanted and none came, in ms. */
+  get starvedMs(): number {
+    return this.#starvedSince === undefined ? 0 : performance.now() - this.#starvedSince
   }
 
   /** Ends both directions; what has not been read stays unread. Safe twice. */
@@ -125,11 +131,14 @@ export class CopyChannel {
   async #sendNext(): Promise<void> {
     if (this.#isClosed) return
     this.#input ??= this.#stream.input?.[Symbol.asyncIterator]()
+    this.#starvedSince = performance.now()
     try {
       const next = await this.#input?.next()
+      this.#starvedSince = undefined
       if (next === undefined || next.done === true) this.#tell({ kind: 'done' })
       else this.#tell({ kind: 'piece', bytes: next.value })
     } catch (cause) {
+      this.#starvedSince = undefined
       const reason = cause instanceof Error ? cause.message : String(cause)
       this.#tell({ kind: 'failed', reason })
     }

@@ -22,6 +22,7 @@ import {
 import { firstError, lastTag } from '../backend-messages.js'
 import type { Checkpoint } from './checkpointer.js'
 import { CopyChannel, type CopyEnd } from './copy-channel.js'
+import { clockMs, type Control } from './control.js'
 import { createDataFolder, openDatabaseFolder, removeLeftovers } from './data-folder.js'
 import { lockFolder, type FolderLock } from './folder-lock.js'
 import { markUnsynced, readUnsynced, settleUnsynced, type Unsynced } from './unsynced-mark.js'
@@ -268,6 +269,7 @@ export class PGliteEngine implements Engine {
         unit,
         leaseMs: session.leaseMs,
         idleMs: session.idleMs,
+        askedAt: clockMs(),
         waitUntil: performance.now() + unit.waitMs,
         resolve,
         reject,
@@ -452,10 +454,21 @@ export class PGliteEngine implements Engine {
     // Not at the last answer: under light load the timer would come and go with every unit.
     if (this.#pending.size === 0) {
       this.#stopTicking()
+      if (this.#link !== undefined) this.#link.control.waitedSince = undefined
       return
     }
+    this.#noteWaiting()
     this.#checkRunning()
     if (this.#ticks % waitCheckTicks === 0) this.#checkWaiting()
+  }
+
+  /** Whoever has the engine is hurried for those who are told when it takes too long, and for nobody else. */
+  #noteWaiting(): void {
+    const control = this.#link?.control
+    if (control === undefined) return
+    const { owner } = control
+    const waiting = owner === 0 ? undefined : this.#pending.inOrder().find(waitsFor(owner))
+    control.waitedSince = waiting?.askedAt
   }
 
   #checkRunning(): void {
@@ -466,13 +479,21 @@ export class PGliteEngine implements Engine {
     if (pending.cancelled !== undefined) this.#insist(pending)
     else if (running.elapsedMs > pending.unit.timeoutMs)
       this.#cancel(running.serial, statementTimeout(pending.unit.timeoutMs))
-    else if (this.#leaseOverdue(pending, control.leaseElapsedMs()))
-      this.#cancel(running.serial, leaseTimeout(pending.leaseMs))
+    else this.#checkLease(pending, control)
   }
 
-  #leaseOverdue(pending: PendingUnit, elapsed: number | undefined): boolean {
-    if (elapsed === undefined || pending.unit.endsLease === true) return false
-    return pending.session !== 0 && elapsed > pending.leaseMs
+  /** Of a transaction that runs something. One whose data does not come is as idle as if it ran nothing. */
+  #checkLease(
+    { serial, session, unit, copy, leaseMs, idleMs }: PendingUnit,
+    control: Control,
+  ): void {
+    const heldMs = control.leaseElapsedMs()
+    const waitedMs = control.waitedMs()
+    if (heldMs === undefined || waitedMs === undefined || unit.endsLease === true) return
+    if (session !== control.owner) return
+    if (Math.min(heldMs, waitedMs) > leaseMs) this.#cancel(serial, leaseTimeout(leaseMs))
+    else if (Math.min(copy?.starvedMs ?? 0, waitedMs) > idleMs)
+      this.#cancel(serial, idleTimeout(idleMs))
   }
 
   /** A cancelled unit that goes on: ask again, and past the grace end the whole engine. */
@@ -672,6 +693,11 @@ function keptOf({ bytes }: Unit): string {
   return lastTag(bytes) === tagSync ? 'the statement was undone' : 'what it changed may be kept'
 }
 
+/** Whether it waits, and not for as long as it takes, for the session that has the engine. */
+function waitsFor(owner: number) {
+  return ({ session, unit }: PendingUnit): boolean => session !== owner && unit.waitMs !== Infinity
+}
+
 /** Whether it asks for room of its own, rather than going on with or ending what has it. */
 function entersEngine(unit: Unit, kind: Action, session: SessionIdentity): boolean {
   if (kind === action.run) return session.id === 0 && unit.freesRoom !== true
@@ -843,7 +869,7 @@ function statementTimeout(ms: number): DbError {
 function idleTimeout(ms: number): DbError {
   return new DbError(
     'TRANSACTION_TIMEOUT',
-    `the transaction was idle for longer than ${ms} ms and was rolled back`,
+    `the transaction was idle for longer than ${ms} ms while others waited, and was rolled back`,
     { sqlState: '25P03', hint: 'engine.idle_transaction_timeout_ms is the bound' },
   )
 }
@@ -851,10 +877,10 @@ function idleTimeout(ms: number): DbError {
 function leaseTimeout(ms: number): DbError {
   return new DbError(
     'TRANSACTION_TIMEOUT',
-    `the transaction took longer than ${ms} ms and was rolled back`,
+    `others waited longer than ${ms} ms for the transaction, which was rolled back`,
     {
       sqlState: '25P04',
-      hint: 'engine.transaction_timeout_ms is the bound',
+      hint: 'engine.transaction_timeout_ms is the bound, of admins engine.admin_transaction_timeout_ms',
     },
   )
 }

@@ -6,8 +6,8 @@
  *              │         ▼ status T or E, or a hold
  *              └── waits while another session owns the engine
  *
- * A session owns the engine while its transaction is open or it holds a lease. Deadlines end both:
- * the transaction is rolled back and the session's next unit is told why. So ends a session that
+ * A session owns the engine while its transaction is open or it holds a lease. Deadlines end both, and
+ * count while somebody waits: the transaction is rolled back and the session's next unit is told why. So ends a session that
  * keeps too much of the memory.
  */
 import { DbError } from '../../errors.js'
@@ -485,14 +485,17 @@ export class Scheduler {
       this.#queue.push(unit)
   }
 
+  /** Of a session that has the engine and runs nothing; else the main thread looks (ADR 0025). */
   #checkDeadlines(): void {
     const session = this.#sessions.get(this.#owner)
     if (session === undefined) return
+    const waitedMs = this.#options.control.waitedMs()
+    if (waitedMs === undefined) return
     const now = performance.now()
     const expired =
-      now - this.#ownedAt > session.leaseMs
+      Math.min(waitedMs, now - this.#ownedAt) > session.leaseMs
         ? outcome.leaseExpired
-        : now - this.#idleSince > session.idleMs
+        : Math.min(waitedMs, now - this.#idleSince) > session.idleMs
           ? outcome.idleExpired
           : undefined
     if (expired === undefined) return

@@ -411,6 +411,8 @@ describe('a deadline', () => {
     })
     await session?.query(`CREATE TEMP TABLE late AS SELECT 1; SET app.who = 'me'`)
     await session?.query(`BEGIN; CREATE TABLE attic.late (n int)`)
+    // For whoever waits.
+    await outside('SELECT 1')
     expect(await told).toMatchObject({ code: 'TRANSACTION_TIMEOUT', sqlState: '25P03' })
     expect(
       await outside(`SELECT to_regclass('attic.late'), current_setting('app.who', true)`),

@@ -129,12 +129,42 @@ describe('a lease', () => {
     const session = opened.engine.openSession({ leaseMs: 600 })
     await session.run(unit('BEGIN'))
     const spin = unit('DO $$ BEGIN LOOP END LOOP; END $$')
-    await expect(session.run(spin)).rejects.toMatchObject({
+    const spinning = session.run(spin)
+    const waiting = rows('SELECT 1')
+    await expect(spinning).rejects.toMatchObject({
       code: 'TRANSACTION_TIMEOUT',
       sqlState: '25P04',
     })
     await session.close()
-    expect(await rows('SELECT 1')).toEqual([['1']])
+    expect(await waiting).toEqual([['1']])
+  })
+
+  test('has its deadlines from when somebody waits, who is not of the background', async () => {
+    const spin = (ms: number) =>
+      unit(
+        `DO $$ DECLARE start timestamptz := clock_timestamp(); BEGIN
+           WHILE clock_timestamp() < start + interval '${ms} ms' LOOP END LOOP; END $$`,
+      )
+    for (const [options, sqlState] of [
+      [{ leaseMs: 200 }, '25P04'],
+      [{ idleMs: 200 }, '25P03'],
+    ] as const) {
+      let isOver = false
+      const session = opened.engine.openSession({ ...options, onExpired: () => (isOver = true) })
+      await session.run(unit('BEGIN'))
+      const background = opened.engine.run(unit('SELECT 1', { waitMs: Infinity }))
+      await session.run(spin(300))
+      // That time passes is what this is about: there is no event to wait for.
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      await session.run(unit('SELECT 1'))
+      const askedAt = performance.now()
+      const waiting = opened.engine.run(unit('SELECT 2')).then(() => performance.now() - askedAt)
+      const waitedMs = await waiting
+      expect(waitedMs).toBeGreaterThan(190)
+      expect(isOver).toBe(true)
+      await expect(session.run(unit('COMMIT'))).rejects.toMatchObject({ sqlState })
+      await Promise.all([background, session.close()])
+    }
   })
 
   test('may take the time of a statement for the unit that ends it', async () => {
