@@ -69,6 +69,9 @@ function codesOf(messages: readonly WireMessage[]): readonly string[] {
   return messages.filter(({ tag }) => tag === 'E').map((message) => errorOf(message).code)
 }
 
+/** Longer than a piece. */
+const longText = "repeat('x', 100000)"
+
 const valueOf = (messages: readonly WireMessage[]) =>
   messages.find(({ tag }) => tag === 'D')?.body.toString('utf8', 6)
 
@@ -188,6 +191,17 @@ describe('I4: a large result', () => {
     const [row] = messages.filter(({ tag }) => tag === 'D')
     expect(row?.body.subarray(6, 6 + length).equals(Buffer.alloc(length, 'ab'))).toBe(true)
     expect(row?.body.subarray(6 + length).toString('latin1')).toBe('\0\0\0\u00011')
+  })
+
+  test('whose commit fails is not said to have come to its end', async () => {
+    await using own = await enter()
+    await own.client.query(`create table first (n int primary key);
+      create table second (n int references first deferrable initially deferred)`)
+    const change = `insert into second values (1) returning ${longText}`
+    expect(inShort(await own.client.query(change))).toBe('TDEZ')
+    expect(inShort(await own.client.query(`${change}; ${change}`))).toBe('TDCTDEZ')
+    expect(inShort(await own.client.query(`insert into first values (1); ${change}`))).toBe('CTDCZ')
+    await own.client.query('drop table second, first')
   })
 
   test('that fails or is cancelled in its middle says so after its rows', async () => {

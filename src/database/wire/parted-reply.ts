@@ -23,6 +23,7 @@ export class PartedReply {
   /** So much of a long row is still to come. */
   #bodyLeft = 0
   #isHidden = false
+  #withheld: Uint8Array | undefined
 
   constructor(steps: readonly Step[], options: PartedReplyOptions) {
     this.#steps = steps
@@ -32,6 +33,11 @@ export class PartedReply {
   /** Those whose answers are not all here. */
   get stepsLeft(): readonly Step[] {
     return this.#steps
+  }
+
+  /** What the end of the reply decides about: see ReplyRead. */
+  get withheld(): Uint8Array | undefined {
+    return this.#withheld
   }
 
   /** Errors: those of `say`. */
@@ -67,7 +73,12 @@ export class PartedReply {
   }
 
   #read(bytes: Uint8Array, pieces: Uint8Array[]): void {
-    const read = readReply(bytes, this.#steps, this.#options)
+    const read = readReply(bytes, this.#steps, {
+      ...this.#options,
+      withheld: this.#withheld,
+      isPart: true,
+    })
+    this.#withheld = read.withheld
     pieces.push(...read.pieces)
     this.#steps = this.#steps.slice(read.steps)
     if (read.bytes < bytes.length) this.#begin(bytes.subarray(read.bytes), pieces)

@@ -56,6 +56,8 @@ export interface ReplyRead {
   readonly hasFailed: boolean
   /** How many steps were answered whole. */
   readonly steps: number
+  /** CommandComplete of a Query's last statement, which nobody was told yet: its commit is not known. */
+  readonly withheld: Uint8Array | undefined
   /** Where the last whole message ends: before the end only in a part of a reply. */
   readonly bytes: number
 }
@@ -63,6 +65,10 @@ export interface ReplyRead {
 export interface ReadOptions {
   /** The client asked for no ReadyForQuery. */
   readonly hidesReady: boolean
+  /** More of the reply is to come. */
+  readonly isPart?: boolean
+  /** Of an earlier part. */
+  readonly withheld?: Uint8Array | undefined
   /** Called when DDL was done, by a function perhaps. */
   readonly schemaChanged: () => void
   /** Called with what the system schema tells of advisory locks. */
@@ -78,8 +84,10 @@ const headerBytes = 5
 export function readReply(
   reply: Uint8Array,
   steps: readonly Step[],
-  { hidesReady, beforeReady, schemaChanged, madeTemporary, lockHeard }: ReadOptions,
+  options: ReadOptions,
 ): ReplyRead {
+  const { hidesReady, beforeReady, schemaChanged, madeTemporary, lockHeard, isPart } = options
+  let { withheld } = options
   const pieces: Uint8Array[] = []
   let keptFrom = 0
   const replace = (start: number, end: number, by?: Uint8Array): void => {
@@ -88,8 +96,13 @@ export function readReply(
     keptFrom = end
   }
   let next = 0
+  /** Where `withheld` stands, as long as it may stay there. */
   let commandAt = -1
-  let commandEnd = -1
+  const withhold = (start: number, end: number): void => {
+    withheld = reply.subarray(start, end)
+    replace(start, end)
+    commandAt = -1
+  }
   let status: TransactionStatus | undefined
   let hasFailed = false
   let at = 0
@@ -98,6 +111,8 @@ export function readReply(
     const end = at + 1 + lengthAt(reply, at + 1)
     if (end > reply.length) break
     const step = steps[next]
+    // What the commit says comes before it; mostly that is nothing.
+    if (commandAt >= 0 && tag !== serverTag.readyForQuery) withhold(commandAt, at)
     switch (tag) {
       case serverTag.parseComplete:
       case serverTag.bindComplete:
@@ -119,9 +134,15 @@ export function readReply(
       case serverTag.commandComplete: {
         const command = ascii(reply, at + headerBytes, end - 1)
         const said = step?.tagFor?.(command)
-        if (step?.endsQuery === true) [commandAt, commandEnd] = [at, end]
+        const isOther = said !== undefined && said !== command
         if (hides(step, tag)) replace(at, end)
-        else if (said !== undefined && said !== command) replace(at, end, commandComplete(said))
+        else if (step?.endsQuery === true) {
+          if (isOther) {
+            replace(at, end)
+            withheld = commandComplete(said)
+          } else if (isPart === true) withhold(at, end)
+          else commandAt = at
+        } else if (isOther) replace(at, end, commandComplete(said))
         next += 1
         step?.succeeded?.(command)
         break
@@ -129,9 +150,7 @@ export function readReply(
       case serverTag.error: {
         const message = reply.subarray(at, end)
         const { refusal, inClientsWords } = step ?? {}
-        // All steps have run, but not their commit.
-        if (step === undefined && commandAt >= keptFrom) replace(commandAt, commandEnd)
-        else if (step === undefined && commandAt >= 0 && keptFrom === commandEnd) pieces.pop()
+        withheld = undefined
         if (refusal !== undefined) replace(at, end, errorMessage(refusal))
         else replace(at, end, inClientsWords?.(message) ?? message)
         hasFailed = true
@@ -158,6 +177,8 @@ export function readReply(
         break
       case serverTag.readyForQuery:
         status = statusAt(reply, at + headerBytes)
+        if (withheld !== undefined) replace(at, at, withheld)
+        withheld = undefined
         for (const message of beforeReady(status, hasFailed)) replace(at, at, message)
         if (hidesReady) replace(at, end)
         break
@@ -167,8 +188,8 @@ export function readReply(
     }
     at = end
   }
-  replace(at, at)
-  return { pieces, status, hasFailed, steps: next, bytes: at }
+  replace(at, at, isPart === true ? undefined : withheld)
+  return { pieces, status, hasFailed, steps: next, bytes: at, withheld }
 }
 
 /** A notice by which the system tells itself something, or that its own functions brought about. */

@@ -258,6 +258,18 @@ describe('the extended protocol', () => {
   })
 })
 
+test('what is said at a Query’s commit comes before its last statement’s end', async () => {
+  await using wire = await openWire(server)
+  await wire.query(`CREATE TABLE told (n int); CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql
+    AS $$BEGIN RAISE NOTICE 'told'; RETURN new; END$$;
+    CREATE CONSTRAINT TRIGGER told AFTER INSERT ON told DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION tell()`)
+  expect(
+    inShort(await wire.query('INSERT INTO told VALUES (1); INSERT INTO told VALUES (2)')),
+  ).toEqual(['INSERT 0 1', 'notice', 'notice', 'INSERT 0 1', 'ready I'])
+  await wire.query('DROP TABLE told; DROP FUNCTION tell')
+})
+
 test('a Query whose commit fails says that alone, and a pipeline what came before it', async () => {
   await using wire = await openWire(server)
   await wire.query(`CREATE TABLE later2 (n int PRIMARY KEY);
