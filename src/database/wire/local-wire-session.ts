@@ -10,7 +10,7 @@
  */
 import type { Callers } from '../../access/callers.js'
 import type { Dialect } from '../../dialect/open-dialect.js'
-import type { KalamPlan, Plan, PlanContext } from '../../dialect/plan.js'
+import type { KalamPlan, Plan, PlanContext, SqlPlan } from '../../dialect/plan.js'
 import type { Session } from '../../engine/engine.js'
 import { firstError } from '../../engine/backend-messages.js'
 import { syncMessage } from '../../engine/frontend-messages.js'
@@ -81,6 +81,24 @@ export async function openWireSession(
 function insideTransaction(): DbError {
   const message = 'statements about users and keys cannot run inside a transaction'
   return new DbError('QUERY_REJECTED', message, { sqlState: '25001' })
+}
+
+interface PlaceInQuery {
+  /** It is the first of the Query's implicit transaction block. */
+  readonly beginsBlock: boolean
+  readonly isLast: boolean
+}
+
+/** What follows it begins another. */
+function endsTransaction(plan: Plan): boolean {
+  if (isKalam(plan)) return true
+  const { transaction } = plan.kind === 'sql' ? plan : plan.inner
+  return transaction === 'commit' || transaction === 'rollback'
+}
+
+/** Whether it may matter to it: to queries and changes of rows it does not, and BEGIN goes on with it. */
+function asksForBlock({ touchesRows, stateful, transaction }: SqlPlan): boolean {
+  return transaction !== 'begin' && (stateful || !touchesRows)
 }
 
 let lastSession = 0
@@ -296,17 +314,25 @@ class LocalWireSession implements WireSession {
     try {
       const plans = this.#plan(readQuery(message))
       if (plans.length === 0) await this.#pipeline.say(emptyQuery)
-      for (const plan of plans) {
-        await this.#runPlan(plan, plan === plans.at(-1))
-        if (this.#pipeline.passesOver) break
-      }
+      await this.#runPlans(plans)
     } catch (error) {
       this.#refuse(error)
     }
     await this.#pipeline.sync()
   }
 
-  async #runPlan(plan: Plan, isLast: boolean): Promise<void> {
+  async #runPlans(plans: readonly Plan[]): Promise<void> {
+    const areSeveral = plans.length > 1
+    // In a failed transaction the next may be the ROLLBACK.
+    let beginsBlock = areSeveral && this.#pipeline.status === 'I'
+    for (const plan of plans) {
+      await this.#runPlan(plan, { beginsBlock, isLast: plan === plans.at(-1) })
+      if (this.#pipeline.passesOver) return
+      beginsBlock = areSeveral && endsTransaction(plan)
+    }
+  }
+
+  async #runPlan(plan: Plan, { beginsBlock, isLast }: PlaceInQuery): Promise<void> {
     if (isKalam(plan)) {
       await this.#runKalam(plan, undefined)
       return
@@ -315,6 +341,7 @@ class LocalWireSession implements WireSession {
     if (before !== undefined) await before
     const composing = this.#composer.compose(plan)
     const runnable = composing instanceof Promise ? await composing : composing
+    if (beginsBlock && asksForBlock(runnable.plan)) this.#steps.beginBlock(runnable)
     if (runnable.plan.copy?.direction === 'from') await this.#copies.run(runnable)
     else this.#steps.runWhole(runnable, isLast)
   }

@@ -6,7 +6,7 @@ import { inClientsWords } from './client-words.js'
 import type { Pipeline } from './pipeline.js'
 import type { Step } from './read-reply.js'
 import type { SessionComposer } from './session-composer.js'
-import type { SessionEffects } from './session-effects.js'
+import { nothingText, type SessionEffects } from './session-effects.js'
 import type { Runnable } from './session-statement.js'
 
 export interface StepRooms {
@@ -29,6 +29,14 @@ const runUnnamed = Buffer.concat([
   clientMessage(clientTag.describe, target.portal, ''),
   executeUnnamed,
 ])
+const runNothing = Buffer.concat([
+  clientMessage(clientTag.parse, '', nothingText, noTypes),
+  bindUnnamed,
+  executeUnnamed,
+])
+
+const hidden = { hides: 'everything' } as const
+const nothingDone = { executes: true, reads: true, opens: true, redoable: true } as const
 
 export class StatementSteps {
   readonly #rooms: StepRooms
@@ -56,6 +64,16 @@ export class StatementSteps {
       pipeline.add(identity, executeUnnamed, hidden)
       pipeline.refuse(refusal)
     }
+  }
+
+  /**
+   * Begins what PostgreSQL makes of a Query of several statements: an implicit transaction block, in which
+   * some may run that may not by themselves (LOCK, DECLARE), and others the other way round (VACUUM). In a
+   * pipeline PostgreSQL begins one after the first statement, so there is one before it.
+   */
+  beginBlock({ identity }: Runnable): void {
+    const { pipeline } = this.#rooms
+    pipeline.add(identity, runNothing, hidden, hidden, { ...hidden, ...nothingDone })
   }
 
   /** Adds an Execute of the client. `suspended`: called if it leaves rows for another. */

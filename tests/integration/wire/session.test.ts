@@ -54,6 +54,38 @@ describe('a Query', () => {
     })
   })
 
+  test('of several statements is an implicit transaction block', async () => {
+    await using wire = await openWire(server)
+    const said = async (sql: string) => inShort(await wire.query(sql))
+    expect(await said('LOCK TABLE app.items; SELECT')).toEqual([
+      ...['LOCK TABLE', 'columns ', 'row ', 'SELECT 1', 'ready I'],
+    ])
+    expect(await said('LOCK TABLE app.items')).toEqual([
+      ...['error 25P01: LOCK TABLE can only be used in transaction blocks', 'ready I'],
+    ])
+    expect(await said('DECLARE c CURSOR FOR VALUES (1), (2); MOVE 1 FROM c; FETCH c')).toContain(
+      'row 2',
+    )
+    expect(await said("SET LOCAL work_mem = '1MB'; SET TRANSACTION READ ONLY; SELECT")).toEqual([
+      ...['SET', 'SET', 'columns ', 'row ', 'SELECT 1', 'ready I'],
+    ])
+    const notice = 'notice'
+    expect(await said('COMMIT; LOCK TABLE app.items; COMMIT; SET LOCAL jit = on')).toEqual([
+      ...[notice, 'COMMIT', 'LOCK TABLE', notice, 'COMMIT', 'SET', 'ready I'],
+    ])
+    for (const [sql, error] of [
+      ['VACUUM app.items; SELECT 1', '25001: VACUUM cannot run inside a transaction block'],
+      ['DISCARD ALL; SELECT 1', '25001: DISCARD ALL cannot run inside a transaction block'],
+      ['DO $$BEGIN COMMIT; END$$; SELECT 1', '2D000: invalid transaction termination'],
+      ['SAVEPOINT a; SELECT 1', '25P01: SAVEPOINT can only be used in transaction blocks'],
+    ] as const)
+      expect(await said(sql)).toEqual([`error ${error}`, 'ready I'])
+    expect((await said('BEGIN; SELECT nope')).at(-1)).toBe('ready E')
+    expect(await said('ROLLBACK; LOCK TABLE app.items; SELECT 1 / 0')).toEqual([
+      ...['ROLLBACK', 'LOCK TABLE', 'error 22012: division by zero', 'ready I'],
+    ])
+  })
+
   test('that is refused in its middle undoes what ran before', async () => {
     await using wire = await openWire(server)
     const said = await wire.query(`INSERT INTO app.items VALUES (2, 'a');
