@@ -93,6 +93,8 @@ export type SessionEffect =
   | { readonly kind: 'listen' | 'unlisten'; readonly channel: string }
   | { readonly kind: 'unlisten-all' | 'deallocate-all' | 'close-all' }
   | { readonly kind: 'prepare' | 'deallocate' | 'close'; readonly name: string }
+  /** What the statement does that it runs. */
+  | { readonly kind: 'execute'; readonly name: string }
   | { readonly kind: 'savepoint' | 'roll-back-to' | 'release'; readonly name: string }
   | { readonly kind: 'declare'; readonly name: string; readonly isHeld: boolean }
   | { readonly kind: 'discard'; readonly what: Discarded }

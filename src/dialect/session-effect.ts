@@ -11,6 +11,8 @@ export function sessionEffect({ node }: Statement): SessionEffect | undefined {
   if (unlisten !== undefined) return unlistenEffect(unlisten)
   const prepare = fieldsOf(node, 'PrepareStmt')?.name
   if (prepare !== undefined) return { kind: 'prepare', name: prepare }
+  const execute = fieldsOf(node, 'ExecuteStmt')?.name
+  if (execute !== undefined) return { kind: 'execute', name: execute }
   const deallocate = fieldsOf(node, 'DeallocateStmt')
   if (deallocate !== undefined) return deallocateEffect(deallocate)
   const close = fieldsOf(node, 'ClosePortalStmt')

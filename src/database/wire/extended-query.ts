@@ -102,6 +102,11 @@ export class ExtendedQuery {
     return forgotten
   }
 
+  /** The plan of a statement that the client prepared by Parse. */
+  planOf(name: string): Plan | undefined {
+    return this.#statements.get(name)?.plan
+  }
+
   /** A Query ends the unnamed statement and portal, as in PostgreSQL; ours runs by those. */
   forgetUnnamed(): void {
     this.#statements.delete('')
@@ -132,6 +137,8 @@ export class ExtendedQuery {
   /** Takes a Parse that PostgreSQL is to get later. Errors: those of the text. */
   defer(message: Uint8Array): void {
     const statement = this.#readStatement(message)
+    if (statement.name !== '' && this.#statements.has(statement.name))
+      throw alreadyExists(statement.name)
     statement.isThere = false
     this.#statements.set(statement.name, statement)
     if (statement.name === '') this.#unnamedIsThere = false
@@ -140,6 +147,15 @@ export class ExtendedQuery {
 
   #parse(message: Uint8Array): undefined | Promise<void> {
     const statement = this.#readStatement(message)
+    const before = statement.name === '' ? undefined : this.#statements.get(statement.name)
+    // PostgreSQL says that there is one, after all that is wrong with the text: so it must have it.
+    const preparing = before?.isThere === false ? this.#prepareNow(before) : undefined
+    return preparing === undefined
+      ? this.#parseComposed(statement, message)
+      : preparing.then(() => this.#parseComposed(statement, message))
+  }
+
+  #parseComposed(statement: Prepared, message: Uint8Array): undefined | Promise<void> {
     const composing = this.#composed(statement.plan)
     if (composing instanceof Promise)
       return composing.then((runnable) => this.#addParse(statement, runnable, message))
@@ -150,10 +166,6 @@ export class ExtendedQuery {
   #readStatement(message: Uint8Array): Prepared {
     const { name, text, typesAt } = readParse(message)
     const plan = this.#planOne(text)
-    if (name !== '' && this.#statements.has(name))
-      throw new DbError('ALREADY_EXISTS', `prepared statement "${name}" already exists`, {
-        sqlState: '42P05',
-      })
     return {
       ...{ name, plan },
       text: plan !== undefined && isKalam(plan) ? describingText(plan) : text,
@@ -182,6 +194,10 @@ export class ExtendedQuery {
     const { name } = statement
     const { text } = readParse(message)
     statement.runnable = runnable
+    if (runnable?.refusal !== undefined) {
+      this.#refuseParse(statement, runnable.refusal)
+      return
+    }
     const before = this.#statements.get(name)
     this.#statements.set(name, statement)
     if (name === '') this.#unnamedIsThere = true
@@ -189,9 +205,22 @@ export class ExtendedQuery {
     pipeline.add(this.#identityOf(runnable), asSent ? message : parseMessage(statement), {
       hides: 'nothing',
       inClientsWords: steps.words(runnable),
-      failed: (error) => this.#takeBack(statement, error === undefined ? before : undefined),
+      failed: (error) =>
+        this.#takeBack(statement, error === undefined || name !== '' ? before : undefined),
     })
-    this.#refuseIfNeeded(runnable)
+  }
+
+  /** What it names is PostgreSQL's to say first: it analyses the text, and only then it is refused. */
+  #refuseParse(statement: Prepared, refusal: DbError): void {
+    const { pipeline, steps } = this.#options
+    const { runnable } = statement
+    this.#unnamedIsThere = false
+    if (statement.name === '') this.#statements.delete('')
+    pipeline.add(this.#identityOf(runnable), parseMessage({ ...statement, backendName: '' }), {
+      hides: 'everything',
+      inClientsWords: steps.words(runnable),
+    })
+    pipeline.refuse(refusal)
   }
 
   /** A Parse that failed leaves no unnamed statement; one that was passed over, that of before. */
@@ -201,11 +230,6 @@ export class ExtendedQuery {
     if (this.#statements.get(name) !== statement) return
     if (before === undefined) this.#statements.delete(name)
     else this.#statements.set(name, before)
-  }
-
-  /** What it names is PostgreSQL's to say first: it analyses the text, and only then it is refused. */
-  #refuseIfNeeded(runnable: Runnable | undefined): void {
-    if (runnable?.refusal !== undefined) this.#options.pipeline.refuse(runnable.refusal)
   }
 
   #bind(message: Uint8Array): undefined | Promise<void> {
@@ -388,7 +412,7 @@ export class ExtendedQuery {
       },
     })
     if (name === '') this.#unnamedIsThere = true
-    this.#refuseIfNeeded(now)
+    if (now?.refusal !== undefined) pipeline.refuse(now.refusal)
   }
 
   #find(name: string): Prepared {
@@ -423,6 +447,11 @@ export class ExtendedQuery {
   #identityOf(runnable: Runnable | undefined): Identity {
     return runnable?.identity ?? this.#options.identity
   }
+}
+
+function alreadyExists(name: string): DbError {
+  const message = `prepared statement "${name}" already exists`
+  return new DbError('ALREADY_EXISTS', message, { sqlState: '42P05' })
 }
 
 interface Portion {

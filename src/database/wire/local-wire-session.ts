@@ -179,6 +179,7 @@ class LocalWireSession implements WireSession {
     this.#composer = new SessionComposer({
       ...{ caller, ofSession, rooms: rooms.rooms, callers: rooms.callers },
       ...{ pipeline: this.#pipeline, settings: this.#settings },
+      prepared: (name) => this.#extended.planOf(name),
     })
     this.#steps = new StatementSteps({
       ...{ namePrefix, log: rooms.log, effects: this.#effects },

@@ -4,7 +4,7 @@
  */
 import type { Callers } from '../../access/callers.js'
 import { composeText, type OfSession } from '../../dialect/compose-text.js'
-import type { ExecuteAsPlan, SqlPlan } from '../../dialect/plan.js'
+import type { ExecuteAsPlan, Plan, SqlPlan } from '../../dialect/plan.js'
 import type { Rewriting } from '../../dialect/rewrite/rewrite-statement.js'
 import { noTables, type TableShapes } from '../../dialect/table-shape.js'
 import type { Identity } from '../../engine/engine.js'
@@ -28,6 +28,8 @@ export interface SessionComposerOptions {
   readonly pipeline: Pipeline
   readonly settings: SessionSettings
   readonly ofSession: OfSession
+  /** The plan of a statement that the client prepared by Parse; of others PostgreSQL allows only queries. */
+  readonly prepared: (name: string) => Plan | undefined
 }
 
 export class SessionComposer {
@@ -121,7 +123,16 @@ export class SessionComposer {
   #runnable(plan: SqlPlan, caller: Identity, rewriting: Rewriting): Runnable {
     const { composed, command, refusal, stage } = rewriting
     const identity = this.#identityOf(plan, caller)
-    return { plan, identity, composed, command, refusal, stage, effect: plan.session }
+    const run = plan.session?.kind === 'execute' ? this.#executed(plan, plan.session.name) : plan
+    return { plan: run, identity, composed, command, refusal, stage, effect: run.session }
+  }
+
+  /** EXECUTE as that which it runs: a Parse prepares anything. */
+  #executed(plan: SqlPlan, name: string): SqlPlan {
+    const prepared = this.#options.prepared(name)
+    if (prepared?.kind !== 'sql') return plan
+    const { transaction, redoable, ddl, session } = prepared
+    return { ...plan, transaction, redoable, ddl, session }
   }
 
   #rewrite(plan: SqlPlan, tables: TableShapes): Rewriting {

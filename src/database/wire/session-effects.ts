@@ -53,6 +53,7 @@ export function commandOfOurs(effect: SessionEffect): string | undefined {
       return effect.what === 'all' ? 'DISCARD ALL' : undefined
     case 'listen':
     case 'prepare':
+    case 'execute':
     case 'deallocate':
     case 'declare':
     case 'close':
@@ -133,6 +134,7 @@ export class SessionEffects {
         this.#release(effect.name)
         break
       case 'none':
+      case 'execute':
       case 'deallocate-all':
       case 'close-all':
         break

@@ -222,6 +222,16 @@ describe('the extended protocol', () => {
       code: '42P05',
       message: 'prepared statement "s" already exists',
     })
+    for (const [text, code] of [
+      ['SELECT nope', '42703'],
+      ['SELEC 2', '42601'],
+      ['SELECT 1; SELECT 2', '42601'],
+      ['ALTER SYSTEM RESET ALL', '0A000'],
+    ] as const) {
+      const failed = await one.run(serialize.parse({ name: 's', text }), serialize.sync())
+      expect(inShort(failed)).toEqual([expect.stringContaining(`error ${code}`), 'ready I'])
+    }
+    expect(await runEach(one, 's')).toContain('row one')
     await one.run(serialize.close({ type: 'S', name: 's' }), serialize.sync())
     expect(
       errorOf(await one.run(serialize.bind({ statement: 's' }), serialize.sync())),
@@ -400,6 +410,38 @@ describe('names', () => {
       DECLARE c CURSOR FOR SELECT * FROM app.items ORDER BY id FOR UPDATE; MOVE 1 FROM c;
       UPDATE app.items SET name = 'c' WHERE CURRENT OF c RETURNING id; ROLLBACK`)
     expect(inShort(said)).toContain('row 1')
+  })
+})
+
+describe('EXECUTE of what Parse has prepared', () => {
+  test('does to the session what that does', async () => {
+    await using wire = await openWire(server)
+    await using other = await openWire(server, { processId: 2 })
+    const prepare = (name: string, text: string) => serialize.parse({ name, text })
+    await wire.run(
+      prepare('l', 'LISTEN told'),
+      prepare('u', 'UNLISTEN *'),
+      prepare('d', 'DECLARE c CURSOR WITH HOLD FOR SELECT 1'),
+      serialize.sync(),
+    )
+    expect(inShort(await wire.query('EXECUTE l; NOTIFY told'))).toEqual([
+      ...['LISTEN', 'NOTIFY', 'notification', 'ready I'],
+    ])
+    await wire.query('BEGIN; EXECUTE u; ROLLBACK')
+    expect(inShort(await wire.query('NOTIFY told'))).toContain('notification')
+    expect(inShort(await wire.query('EXECUTE u'))).toEqual(['UNLISTEN', 'ready I'])
+    expect(inShort(await wire.query('NOTIFY told'))).toEqual(['NOTIFY', 'ready I'])
+    expect(inShort(await wire.query('EXECUTE d; FETCH c'))).toContain('row 1')
+    expect(errorOf(await other.query('FETCH c'))).toMatchObject({ code: '34000' })
+    await wire.query('CLOSE ALL')
+    expect(errorOf(await wire.query('FETCH c'))).toMatchObject({ code: '34000' })
+  })
+
+  test('ends the transaction that it ends', async () => {
+    await using wire = await openWire(server)
+    await wire.run(serialize.parse({ name: 'r', text: 'ROLLBACK' }), serialize.sync())
+    expect(inShort(await wire.query('BEGIN; LISTEN undone; EXECUTE r')).at(-1)).toBe('ready I')
+    expect(inShort(await wire.query('NOTIFY undone'))).toEqual(['NOTIFY', 'ready I'])
   })
 })
 
