@@ -368,7 +368,7 @@ class LocalWireSession implements WireSession {
     const hidden = { hides: 'everything' } as const
     for (const message of prepare) pipeline.add(identity, message, hidden)
     if (formats === undefined) pipeline.add(identity, describe, { hides: 'nothing' })
-    pipeline.add(identity, execute, { hides: 'nothing', executes: true, tagFor: () => command })
+    pipeline.add(identity, execute, { hides: 'nothing', does: 'lasts', tagFor: () => command })
   }
 
   async #refuseFunctionCall(): Promise<void> {

@@ -175,9 +175,9 @@ export class Pipeline {
   /** `message`: one for each step, in one piece. */
   add(identity: Identity, message: Uint8Array, ...steps: readonly Step[]): void {
     for (const step of steps)
-      if (step.executes === true) {
+      if (step.does !== undefined) {
         this.#hasExecutes = true
-        this.#hasChanges ||= step.reads !== true
+        this.#hasChanges ||= step.does !== 'reads'
       }
     const last = this.#parts.at(-1)
     if (last !== undefined && isSame(last.identity, identity)) {
@@ -412,7 +412,7 @@ export class Pipeline {
     const bytes = Buffer.concat([...part.messages, end])
     const startedAt = performance.now()
     const settle = (): void => {
-      const executes = part.steps.filter(({ executes: isOne }) => isOne === true).length
+      const executes = part.steps.filter(({ does }) => does !== undefined).length
       this.#tookMs = (performance.now() - startedAt) / Math.max(1, executes)
     }
     this.#running = part.steps
@@ -495,8 +495,7 @@ export class Pipeline {
 
   /** Whether nothing is lost, and nothing done twice, when all up to now runs again. */
   #mayWait({ steps }: Part): boolean {
-    const executes = steps.filter((step) => step.executes === true)
-    return !this.#opening.isOver && executes.every(({ redoable }) => redoable === true)
+    return !this.#opening.isOver && steps.every(({ does }) => does !== 'lasts')
   }
 
   /** Gives the engine up to wait. Where that fails, a transaction is left as a failed one. */

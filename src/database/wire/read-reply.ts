@@ -36,17 +36,22 @@ export interface Step {
   readonly failed?: ((error: DbError | undefined) => void) | undefined
   /** DDL that it does is of no concern to anyone: a table for the time of a COPY. */
   readonly isOnTheWay?: boolean
-  /** It is an Execute. */
-  readonly executes?: boolean
+  /** Of an Execute. */
+  readonly does?: Doing
   /** It is the last Execute of a Query: PostgreSQL commits before it says that it has run. */
   readonly endsQuery?: boolean
-  /** It is an Execute that changes nothing, as far as its text says. */
-  readonly reads?: boolean
-  /** It begins a transaction, or sets what holds in it, and does no more. */
-  readonly opens?: boolean
-  /** What it does is undone with its transaction. */
-  readonly redoable?: boolean
 }
+
+/**
+ * What a statement does, as far as its text says: whether its transaction can be given up and begun
+ * again with it, and whether it may be said to have been cancelled when it has run.
+ *
+ *   opens    begins a transaction, or sets what holds in it
+ *   reads    changes nothing
+ *   changes  what is undone with its transaction
+ *   lasts    perhaps something that is not, or it is not known
+ */
+export type Doing = 'opens' | 'reads' | 'changes' | 'lasts'
 
 export interface ReplyRead {
   /** For the client, in order. */

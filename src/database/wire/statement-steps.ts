@@ -1,10 +1,11 @@
 /** The steps of a statement: what becomes of its answers, and what follows when it has run. */
+import type { SqlPlan } from '../../dialect/plan.js'
 import type { StatementLog } from '../statement-log.js'
 import type { ReadyStatement } from '../statement-runner.js'
 import { clientMessage, clientTag, target } from './client-messages.js'
 import { inClientsWords } from './client-words.js'
 import type { Pipeline } from './pipeline.js'
-import type { Step } from './read-reply.js'
+import type { Doing, Step } from './read-reply.js'
 import type { SessionComposer } from './session-composer.js'
 import { nothingText, type SessionEffects } from './session-effects.js'
 import type { Runnable } from './session-statement.js'
@@ -36,7 +37,13 @@ const runNothing = Buffer.concat([
 ])
 
 const hidden = { hides: 'everything' } as const
-const nothingDone = { executes: true, reads: true, opens: true, redoable: true } as const
+
+interface ExecuteOptions {
+  readonly endsQuery?: boolean
+  /** Called if it leaves rows for another Execute. */
+  readonly suspended?: (() => void) | undefined
+}
+const alone: ExecuteOptions = {}
 
 export class StatementSteps {
   readonly #rooms: StepRooms
@@ -57,8 +64,7 @@ export class StatementSteps {
     const { refusal } = runnable
     if (refusal === undefined) {
       const described = { hides: 'no-data', inClientsWords: words } as const
-      const executed = { ...this.execution(runnable), endsQuery }
-      pipeline.add(identity, runUnnamed, hidden, described, executed)
+      pipeline.add(identity, runUnnamed, hidden, described, this.execution(runnable, { endsQuery }))
     } else {
       pipeline.add(identity, bindUnnamed, hidden)
       pipeline.add(identity, executeUnnamed, hidden)
@@ -73,13 +79,13 @@ export class StatementSteps {
    */
   beginBlock({ identity }: Runnable): void {
     const { pipeline } = this.#rooms
-    pipeline.add(identity, runNothing, hidden, hidden, { ...hidden, ...nothingDone })
+    pipeline.add(identity, runNothing, hidden, hidden, { ...hidden, does: 'opens' })
   }
 
   /** Adds an Execute of the client. `suspended`: called if it leaves rows for another. */
   execute(runnable: Runnable, message: Uint8Array, suspended?: () => void): void {
     this.#prepareEffect(runnable)
-    this.#rooms.pipeline.add(runnable.identity, message, this.execution(runnable, suspended))
+    this.#rooms.pipeline.add(runnable.identity, message, this.execution(runnable, { suspended }))
   }
 
   #prepareEffect({ effect }: Runnable): void {
@@ -87,17 +93,15 @@ export class StatementSteps {
   }
 
   /** The step of its Execute. */
-  execution(runnable: Runnable, suspended?: () => void): Step {
+  execution(runnable: Runnable, { endsQuery = false, suspended }: ExecuteOptions = alone): Step {
     const { composer, effects, log, pipeline } = this.#rooms
     const { plan, command, identity, effect } = runnable
     const logged: ReadyStatement = { kind: 'sql', plan, identity, parameters: [] }
     composer.willRun(plan)
     return {
       hides: 'nothing',
-      executes: true,
-      reads: (plan.query && !plan.stateful) || plan.copy?.direction === 'to',
-      opens: plan.transaction === 'begin' || plan.isSetting,
-      redoable: plan.redoable,
+      does: doingOf(plan),
+      endsQuery,
       inClientsWords: this.words(runnable),
       tagFor: command === undefined ? undefined : (tag) => tagAs(command, tag),
       succeeded: (tag) => {
@@ -132,6 +136,12 @@ export class StatementSteps {
     const { namePrefix } = this.#rooms
     return (message) => inClientsWords(message, { namePrefix, composed: undefined, isOurs: true })
   }
+}
+
+function doingOf(plan: SqlPlan): Doing {
+  if (plan.transaction === 'begin' || plan.isSetting) return 'opens'
+  if ((plan.query && !plan.stateful) || plan.copy?.direction === 'to') return 'reads'
+  return plan.redoable ? 'changes' : 'lasts'
 }
 
 /** `INSERT 0 3` → `INSERT`. */

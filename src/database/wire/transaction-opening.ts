@@ -31,8 +31,8 @@ export class TransactionOpening {
 
   /** A unit has run in it, which is not over yet. */
   ran(unit: OpeningUnit): void {
-    const executes = unit.steps.filter((step) => step.executes === true)
-    if (!executes.every(({ opens }) => opens === true)) {
+    const executes = unit.steps.filter(({ does }) => does !== undefined)
+    if (executes.some(({ does }) => does !== 'opens')) {
       this.#isOver = true
       this.#units = []
     } else if (executes.length > 0 || unit.messages.some(preparesUnnamed)) this.#units.push(unit)
