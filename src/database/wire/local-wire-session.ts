@@ -166,8 +166,8 @@ class LocalWireSession implements WireSession {
       onTemporary: () => this.#composer.madeTemporary(),
       onReady: (status, hasFailed) => this.#ready(status, hasFailed),
       beforeReady: (status) => [
-        ...this.#reported.news(),
         ...(status === 'I' ? this.#effects.takeNotified() : []),
+        ...this.#reported.news(),
       ],
     })
     this.#effects = new SessionEffects({

@@ -90,6 +90,8 @@ export class SessionEffects {
 
   /** Adds what is to happen before the statement itself. Errors: QUERY_REJECTED in a transaction. */
   before(effect: SessionEffect): void {
+    // In a failed transaction it fails, and has done nothing.
+    if (this.#options.pipeline.status === 'E') return
     if (effect.kind === 'deallocate-all') this.#closeStatements()
     else if (effect.kind === 'close-all') this.#closeCursors()
     else if (effect.kind === 'listen') this.#hope(effect.channel)

@@ -164,6 +164,18 @@ describe('a transaction', () => {
     expect(inShort(await wire.query('SELECT count(*) FROM app.items'))).toContain('row 0')
   })
 
+  test('that has failed ends nothing of the session', async () => {
+    await using wire = await openWire(server)
+    await wire.query('PREPARE s AS SELECT 8; DECLARE c CURSOR WITH HOLD FOR SELECT 9')
+    await wire.query('BEGIN; SELECT nope')
+    for (const text of ['DEALLOCATE ALL', 'CLOSE ALL', 'DISCARD ALL'])
+      expect(errorOf(await wire.query(text))).toMatchObject({ code: '25P02' })
+    await wire.query('ROLLBACK')
+    expect(inShort(await wire.query('EXECUTE s; FETCH c'))).toEqual(
+      expect.arrayContaining(['row 8', 'row 9']),
+    )
+  })
+
   test('sees its own tables, and another its own after the rollback', async () => {
     await using wire = await openWire(server)
     await wire.query('BEGIN; CREATE USER TABLE app.drafts (id int PRIMARY KEY)')
@@ -424,8 +436,9 @@ describe('EXECUTE of what Parse has prepared', () => {
       prepare('d', 'DECLARE c CURSOR WITH HOLD FOR SELECT 1'),
       serialize.sync(),
     )
-    expect(inShort(await wire.query('EXECUTE l; NOTIFY told'))).toEqual([
-      ...['LISTEN', 'NOTIFY', 'notification', 'ready I'],
+    const settings = 'SET application_name = told'
+    expect(inShort(await wire.query(`EXECUTE l; NOTIFY told; ${settings}`))).toEqual([
+      ...['LISTEN', 'NOTIFY', 'SET', 'notification', 'parameterStatus', 'ready I'],
     ])
     await wire.query('BEGIN; EXECUTE u; ROLLBACK')
     expect(inShort(await wire.query('NOTIFY told'))).toContain('notification')
