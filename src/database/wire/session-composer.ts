@@ -106,7 +106,11 @@ export class SessionComposer {
 
   #composeSql(plan: SqlPlan, caller: Identity): Runnable | Promise<Runnable> {
     const command = plan.session && commandOfOurs(plan.session)
-    if (command !== undefined) return this.#runnable(plan, caller, doingNothing(plan, command))
+    if (command !== undefined) {
+      const runnable = this.#runnable(plan, caller, doingNothing(plan, command))
+      // What is pending may make what this is to close.
+      return this.#mayChange ? this.#flush().then(() => runnable) : runnable
+    }
     if (!this.#mayChange) {
       const tables = mentionsNone(plan) ? noTables : this.#knownTables()
       if (tables !== undefined) return this.#runnable(plan, caller, this.#rewrite(plan, tables))

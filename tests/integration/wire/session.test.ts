@@ -394,6 +394,14 @@ describe('names', () => {
     expect(errorOf(await other.query(`EXECUTE ${long}`))).toMatchObject({ code: '26000' })
   })
 
+  test('are forgotten with what the same text made', async () => {
+    await using wire = await openWire(server)
+    const closed = await wire.query('DECLARE c CURSOR WITH HOLD FOR SELECT 1; CLOSE ALL; FETCH c')
+    expect(errorOf(closed)).toMatchObject({ code: '34000' })
+    const forgotten = await wire.query('PREPARE s AS SELECT 1; DEALLOCATE ALL; EXECUTE s')
+    expect(errorOf(forgotten)).toMatchObject({ code: '26000' })
+  })
+
   test('that differ past what PostgreSQL keeps of them are two', async () => {
     await using wire = await openWire(server)
     const long = 'n'.repeat(60)
