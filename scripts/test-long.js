@@ -25,7 +25,7 @@ const KALAM_TEST_SEED = String(randomInt(2 ** 31))
 const files = [
   ...['tests/crash', 'tests/property', 'tests/fuzz', 'tests/link', 'tests/integration/live'],
   ...['tests/integration/managed-semantics.test.ts', 'tests/isolation/neighbours.test.ts'],
-  'tests/integration/copy-large.test.ts',
+  ...['tests/integration/copy-large.test.ts', 'tests/wire/like-native.test.ts'],
 ]
 /** For tests that bring no deadline of their own: those of properties. */
 const testTimeoutMs = 1_800_000
