@@ -10,6 +10,7 @@ import {
   advisoryLockState,
   changedSchemaState,
   errorResponse,
+  int32,
   temporaryObjectState,
 } from '../../engine/backend-messages.js'
 import type { DbError } from '../../errors.js'
@@ -113,7 +114,7 @@ export function readReply(
   let at = 0
   while (at + headerBytes <= reply.length) {
     const tag = reply[at] ?? 0
-    const end = at + 1 + lengthAt(reply, at + 1)
+    const end = at + 1 + int32(reply, at + 1)
     if (end > reply.length) break
     const step = steps[next]
     // What the commit says comes before it; mostly that is nothing.
@@ -238,13 +239,4 @@ function ascii(bytes: Uint8Array, start: number, end: number): string {
   let text = ''
   for (let at = start; at < end; at++) text += String.fromCharCode(bytes[at] ?? 0)
   return text
-}
-
-function lengthAt(bytes: Uint8Array, at: number): number {
-  return (
-    ((bytes[at] ?? 0) << 24) |
-    ((bytes[at + 1] ?? 0) << 16) |
-    ((bytes[at + 2] ?? 0) << 8) |
-    (bytes[at + 3] ?? 0)
-  )
 }

@@ -4,8 +4,7 @@
  * the unit decides what is said of that.
  */
 import { backendTag, temporaryObjectState } from '../backend-messages.js'
-
-const headerBytes = 5
+import { MessageWalker } from './message-walker.js'
 
 export interface ReplyPartsOptions {
   /** Takes what goes out; the bytes are PGlite's memory. */
@@ -16,10 +15,7 @@ export interface ReplyPartsOptions {
 
 export class ReplyParts {
   readonly #options: ReplyPartsOptions
-  readonly #header = new Uint8Array(headerBytes)
-  #headerLength = 0
-  /** Bytes of the present message's body that are still to come. */
-  #bodyLeft = 0
+  readonly #walker = new MessageWalker()
   #isNoted = false
   /** Of the message that is perhaps to be noted. */
   #message: Uint8Array[] = []
@@ -43,9 +39,14 @@ export class ReplyParts {
   take(piece: Uint8Array): void {
     let at = 0
     while (!this.#isOver && at < piece.length) {
-      if (this.#headerLength > 0 || this.#bodyLeft > 0) at = this.#goOn(piece, at)
-      else if (piece[at] === backendTag.error) break
-      else at = this.#begin(piece, at)
+      if (this.#walker.isBetween) {
+        const tag = piece[at]
+        if (tag === backendTag.error) break
+        this.#isNoted = tag === backendTag.notice || tag === backendTag.notification
+      }
+      const end = this.#walker.skip(piece, at)
+      if (this.#isNoted) this.#note(piece.slice(at, end))
+      at = end
     }
     if (at > 0) this.#options.out(piece.subarray(0, at))
     if (at === piece.length) return
@@ -53,50 +54,12 @@ export class ReplyParts {
     this.#options.hold(piece.subarray(at))
   }
 
-  /** A message that begins here; where the next one does, or the piece's end. */
-  #begin(piece: Uint8Array, at: number): number {
-    const tag = piece[at]
-    this.#isNoted = tag === backendTag.notice || tag === backendTag.notification
-    if (this.#isNoted || at + headerBytes > piece.length) return this.#goOn(piece, at)
-    // Rows, of which there are many.
-    const end = at + 1 + lengthAt(piece, at + 1)
-    if (end <= piece.length) return end
-    this.#bodyLeft = end - piece.length
-    return piece.length
-  }
-
-  #goOn(piece: Uint8Array, from: number): number {
-    let at = from
-    if (this.#bodyLeft === 0) {
-      while (this.#headerLength < headerBytes && at < piece.length)
-        this.#header[this.#headerLength++] = piece[at++] ?? 0
-      if (this.#headerLength === headerBytes) {
-        this.#headerLength = 0
-        // The length counts itself.
-        this.#bodyLeft = lengthAt(this.#header, 1) - 4
-      }
-    }
-    const end = Math.min(piece.length, at + this.#bodyLeft)
-    this.#bodyLeft -= end - at
-    if (this.#isNoted) this.#note(piece.slice(from, end))
-    return end
-  }
-
   /** Notices may be many: one for each row. */
   #note(piece: Uint8Array): void {
     this.#message.push(piece)
-    if (this.#headerLength > 0 || this.#bodyLeft > 0) return
+    if (!this.#walker.isBetween) return
     const message = Buffer.concat(this.#message.splice(0))
     if (message[0] === backendTag.notification || message.includes(temporaryObjectState))
       this.#noted.push(message)
   }
-}
-
-function lengthAt(bytes: Uint8Array, at: number): number {
-  return (
-    ((bytes[at] ?? 0) << 24) |
-    ((bytes[at + 1] ?? 0) << 16) |
-    ((bytes[at + 2] ?? 0) << 8) |
-    (bytes[at + 3] ?? 0)
-  )
 }
