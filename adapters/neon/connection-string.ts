@@ -1,8 +1,5 @@
 import { DbError } from '../../src/errors.js'
 
-/** The one database of a server, as every PostgreSQL client has to name one. */
-export const databaseName = 'kalamdb'
-
 export interface Login {
   readonly user: string
   /** The password; empty if there is none. */

@@ -8,6 +8,11 @@
  * anywhere; what runs is cancelled there.
  */
 import type { Presence } from '../../src/database/database.js'
+import {
+  errorMessage,
+  readyForQuery,
+  type TransactionStatus,
+} from '../../src/database/wire/server-messages.js'
 import type { WireClient, WireSession } from '../../src/database/wire-session.js'
 import { DbError } from '../../src/errors.js'
 import type { Log } from '../../src/telemetry/log.js'
@@ -15,7 +20,6 @@ import type { Metrics } from '../../src/telemetry/metrics.js'
 import { CopyInput } from './copy-input.js'
 import type { FrameBound } from './frame-reader.js'
 import { frontendTag } from './frontend-tag.js'
-import { errorResponse, readyForQuery, type TransactionStatus } from './server-messages.js'
 import type { WireSocket } from './wire-socket.js'
 
 export interface ConversationOptions {
@@ -86,7 +90,7 @@ export class Conversation implements WireClient {
   /** Tells the client why, and ends. */
   end(error: DbError): void {
     if (this.#hasEnded) return
-    this.#socket.end(errorResponse(error, 'FATAL'))
+    this.#socket.end(errorMessage(error, 'FATAL'))
     this.#finish(error.code)
   }
 
@@ -173,7 +177,7 @@ export class Conversation implements WireClient {
   }
 
   #refuse(error: DbError, tag: number): void {
-    void this.send(errorResponse(error, 'ERROR'))
+    void this.send(errorMessage(error))
     if (tag === frontendTag.flush) this.#isSkipping = true
     else void this.send(readyForQuery(this.#status))
   }

@@ -1,5 +1,6 @@
 /** Who wants in, where to and with which settings, from the parameters of the start-up packet. */
 import { DbError } from '../../src/errors.js'
+import { databaseName } from '../../src/protocol/database-name.js'
 
 export interface LoginRequest {
   readonly user: string
@@ -10,9 +11,6 @@ export interface LoginRequest {
   /** Options of the protocol (`_pq_.…`), none of which there is here. */
   readonly protocolOptions: readonly string[]
 }
-
-/** The one database. */
-export const databaseName = 'kalamdb'
 
 /** Errors: UNAUTHORIZED (no user), STATEMENT_REFUSED (replication), QUERY_REJECTED (settings). */
 export function readLoginRequest(parameters: ReadonlyMap<string, string>): LoginRequest {

@@ -2,7 +2,7 @@
 import { createServer, type Server } from 'node:net'
 import type { Adapter, AdapterParts, OpenAdapter } from '../../src/database/adapter.js'
 import { DbError } from '../../src/errors.js'
-import { databaseName } from './login-request.js'
+import { databaseName } from '../../src/protocol/database-name.js'
 import { readServerCertificate } from './server-certificate.js'
 import { WireDoor } from './wire-door.js'
 

@@ -1,15 +1,13 @@
 /**
- * The messages that the door itself says; those of statements are the session's. pg-server has the
- * words of a greeting; what it has not (SASL, protocol 3.2, errors with `V`) pg-protocol's Writer frames.
+ * The messages that the door alone says; those of statements, and errors, are written as the session
+ * writes them. pg-server has the words of a greeting; what it has not (SASL, protocol 3.2) pg-protocol's
+ * Writer frames.
  */
 import { Writer } from 'pg-protocol/dist/buffer-writer.js'
 import { ResponseWriter } from 'pg-server/protocol/response-writer.js'
 import { ResponseCode } from 'pg-server/protocol/responses.js'
 import type { Socket } from 'node:net'
-import type { DbError } from '../../src/errors.js'
-
-/** In ReadyForQuery: idle, in a transaction, in one that has failed. */
-export type TransactionStatus = 'I' | 'T' | 'E'
+import { readyForQuery } from '../../src/database/wire/server-messages.js'
 
 export interface Greeting {
   /** ParameterStatus, each. */
@@ -30,10 +28,6 @@ export function greeting({ parameters, processId, secret }: Greeting): Buffer {
     key.flush(ResponseCode.BackendKeyData),
     readyForQuery('I'),
   ])
-}
-
-export function readyForQuery(status: TransactionStatus): Buffer {
-  return written((writer) => writer.readyForQuery(status))
 }
 
 /** pg-server writes each message to a socket by itself; here they become one write. */
@@ -75,18 +69,4 @@ export function negotiateProtocolVersion(minor: number, unknownOptions: readonly
   const writer = new Writer().addInt32((3 << 16) | minor).addInt32(unknownOptions.length)
   for (const option of unknownOptions) writer.addCString(option)
   return writer.flush(negotiateTag)
-}
-
-/** FATAL ends the connection. */
-export function errorResponse(error: DbError, severity: 'ERROR' | 'FATAL'): Buffer {
-  const { detail, hint } = error.fields
-  const writer = new Writer()
-  const add = (field: string, value: string) => writer.addString(field).addCString(value)
-  add('S', severity)
-  add('V', severity)
-  add('C', error.sqlState)
-  add('M', error.message)
-  if (detail !== undefined) add('D', detail)
-  if (hint !== undefined) add('H', hint)
-  return writer.addCString('').flush(ResponseCode.ErrorMessage)
 }

@@ -6,11 +6,12 @@ import { randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { AdapterParts } from '../../src/database/adapter.js'
 import { Emptiness } from '../../src/database/emptiness.js'
+import { errorMessage } from '../../src/database/wire/server-messages.js'
 import { DbError } from '../../src/errors.js'
 import { Conversation, stopped } from './conversation.js'
 import { logIn, type Arrival } from './log-in.js'
 import type { ServerCertificate } from './server-certificate.js'
-import { errorResponse, greeting } from './server-messages.js'
+import { greeting } from './server-messages.js'
 import type { WireSession } from '../../src/database/wire-session.js'
 import { WireSocket } from './wire-socket.js'
 
@@ -206,7 +207,7 @@ export class WireDoor {
     log.debug('a client of the Postgres wire was refused', {
       ...{ from: socket.remote, code: error.code, reason: error.message },
     })
-    socket.end(errorResponse(error, 'FATAL'))
+    socket.end(errorMessage(error, 'FATAL'))
   }
 
   #errorOf(thrown: unknown): DbError {

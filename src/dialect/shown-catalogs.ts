@@ -11,6 +11,7 @@
  * Only reading is edited, by splices; what is stored (views, functions) stays as it was written.
  */
 import type { ColumnRef, FuncCall, Node, RangeVar, SQLValueFunction, TypeCast } from 'libpg-query'
+import { databaseName } from '../protocol/database-name.js'
 import { quoteIdentifier, type ComposedText } from './compose-text.js'
 import type { Splice } from './plan.js'
 import { Draft } from './rewrite/draft.js'
@@ -24,13 +25,7 @@ import {
   type WalkedToken,
 } from './rewrite/token-walk.js'
 import type { Role } from './roles.js'
-import {
-  databaseName,
-  shownTable,
-  type Reader,
-  type Shown,
-  type ShownView,
-} from './shown-tables.js'
+import { shownTable, type Reader, type Shown, type ShownView } from './shown-tables.js'
 import { fieldsOf, stringsOf, visitTree, type Statement } from './syntax-tree.js'
 
 /** Whether `showCatalogs` may have something to do. */

@@ -12,10 +12,8 @@
  *   who asks   for the columns of keys, or reads the information schema: tables and keys as they
  *              were written, without what makes them managed
  */
+import { databaseName } from '../protocol/database-name.js'
 import type { Role } from './roles.js'
-
-/** The database that clients connect to; the engine's own is called as PGlite calls it. */
-export const databaseName = 'kalamdb'
 
 /** A view of the system's, or a query over the catalog. */
 export type Shown = ShownView | ShownQuery
