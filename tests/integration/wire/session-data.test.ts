@@ -202,11 +202,12 @@ describe('settings', () => {
   })
 })
 
-test('a statement that is cancelled before it began fails its transaction', async () => {
+test('a statement that is cancelled before it began, or just then, fails its transaction', async () => {
   await using wire = await openWire(server)
+  const long = 'SELECT count(*) FROM generate_series(1, 1000000000)'
   for (let ticks = 0; ticks < 12; ticks++) {
     await wire.query(`BEGIN; INSERT INTO app.items VALUES (${ticks}, '')`)
-    const running = wire.query('SELECT 1; SELECT 2')
+    const running = wire.query(`SELECT 1; ${long}`)
     for (let tick = 0; tick < ticks; tick++) await Promise.resolve()
     wire.session.cancel()
     expect(inShort(await running).slice(-2)).toEqual([
