@@ -50,8 +50,9 @@ export function shownTable(name: string, reader: Reader): Shown | undefined {
   if (reader.isDump) return (isAdmin ? dumpedByAdmins : dumpedByUsers).get(name)
   const written = reader.readsKeys ? writtenKeys.get(name) : undefined
   if (written !== undefined) return written
-  // Some read both, and would find columns here that are not there.
-  if (name === 'pg_attribute' && reader.readsInformationSchema) return writtenColumns
+  // Who reads it beside what has tables as they were written would find columns that are not there.
+  if (name === 'pg_attribute' && (reader.readsKeys || reader.readsInformationSchema))
+    return writtenColumns
   return (isAdmin ? shownToAll : shownToUsers).get(name)
 }
 

@@ -236,6 +236,14 @@ describe('what generators of schemas ask for', () => {
       JOIN pg_catalog.pg_index i ON i.indexrelid = c.conindid
       WHERE c.conrelid = 'app.notes'::regclass AND c.contype = 'p' AND c.xmin::text::bigint > 3 AND i.xmin::text::bigint > 3`
     expect((await pool.query(marked)).rows).toEqual([{ key: [1], first: 1 }])
+    // As Doctrine reads columns, with the keys they are in.
+    const columns = `SELECT a.attname AS name, EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid
+        AND i.indisprimary AND i.indkey[0] = a.attnum) AS key
+      FROM pg_attribute a WHERE a.attrelid = 'app.pings'::regclass AND a.attnum > 0 ORDER BY a.attnum`
+    expect((await pool.query(columns)).rows).toEqual([
+      { name: 'id', key: true },
+      { name: 'note', key: false },
+    ])
     // As SQLAlchemy reads foreign keys.
     const definitions = `SELECT pg_get_constraintdef(oid, true) AS def FROM pg_constraint
       WHERE conrelid = 'app.notes'::regclass AND contype IN ('p', 'u', 'f') ORDER BY conname`
