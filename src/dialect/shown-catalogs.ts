@@ -34,7 +34,7 @@ export function mayAskCatalogs(text: string): boolean {
 }
 
 const asking =
-  /kalamdb|tableoid|regclass|pg_(?:namespace|database|collation|class|locks|event_trigger|default_acl|policies)|indkey|con(?:f?)key|information_schema|current_(?:database|catalog)|has_database_privilege|pg_backend_pid|pg_tablespace_location|pg_\w+_size|pg_stat_get_numscans|set_config|pg_get_sequence_data|pg_get_constraintdef/i
+  /kalamdb|tableoid|regclass|pg_(?:namespace|database|collation|class|locks|event_trigger|default_acl|polic(?:y|ies)|roles|group)|(?:att|pro|typ)acl|indkey|con(?:f?)key|information_schema|current_(?:database|catalog)|has_database_privilege|pg_backend_pid|pg_tablespace_location|pg_\w+_size|pg_stat_get_numscans|set_config|pg_get_sequence_data|pg_get_constraintdef/i
 
 /** Splices for a statement of a caller with this role, as it was composed. */
 export function showCatalogs(
@@ -47,8 +47,9 @@ export function showCatalogs(
   const { columns, schemas } = namesIn(node)
   const reader: Reader = {
     role,
-    isDump: columns.has('tableoid'),
+    isDump: columns.has('tableoid') || columns.has('initprivs'),
     readsKeys: ['indkey', 'conkey', 'confkey'].some((column) => columns.has(column)),
+    readsRights: ['attacl', 'proacl', 'typacl'].some((column) => columns.has(column)),
     readsInformationSchema: schemas.has('information_schema'),
   }
   const calls: Splice[] = []

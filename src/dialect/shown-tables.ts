@@ -5,7 +5,8 @@
  *              with the one database under its name, pg_locks with the sessions that have and that
  *              want advisory locks, pg_event_trigger and pg_default_acl without the system's own,
  *              columns that older clients ask for
- *   users      no figure that tells of others' rows, no table of the system's schemas
+ *   users      no figure that tells of others' rows, no table of the system's schemas, and rights
+ *              as shown-rights.ts has them
  *   pg_dump    the system's schemas under names that it leaves out; managed tables without what
  *              they have by themselves; for users without what they may not read
  *
@@ -14,6 +15,13 @@
  */
 import { databaseName } from '../protocol/database-name.js'
 import type { Role } from './roles.js'
+import {
+  catalogsOfRights,
+  catalogsOfRoles,
+  hasRights,
+  withoutUsers,
+  type Whose,
+} from './shown-rights.js'
 
 /** A view of the system's, or a query over the catalog. */
 export type Shown = ShownView | ShownQuery
@@ -37,24 +45,31 @@ export interface ShownQuery {
 /** Who reads, and by what statement. */
 export interface Reader {
   readonly role: Role
-  /** Only dumps ask for `tableoid`. */
+  /** Only dumps ask for `tableoid`, or for the rights that things had at first. */
   readonly isDump: boolean
   /** It asks for the numbers of a key's columns. */
   readonly readsKeys: boolean
   readonly readsInformationSchema: boolean
+  /** It asks for rights, by the names of their columns. */
+  readonly readsRights: boolean
 }
 
 /** What is shown instead of a table of `pg_catalog`; undefined for PostgreSQL's own. */
 export function shownTable(name: string, reader: Reader): Shown | undefined {
   const isAdmin = reader.role === 'admin'
-  if (reader.isDump) return (isAdmin ? dumpedByAdmins : dumpedByUsers).get(name)
+  const rights = reader.isDump ? rightsInDumps : rightsOfUsers
+  const fewer = reader.readsRights && !isAdmin ? rights.get(name) : undefined
+  if (reader.isDump) return fewer ?? (isAdmin ? dumpedByAdmins : dumpedByUsers).get(name)
   const written = reader.readsKeys ? writtenKeys.get(name) : undefined
   if (written !== undefined) return written
   // Who reads it beside what has tables as they were written would find columns that are not there.
   if (name === 'pg_attribute' && (reader.readsKeys || reader.readsInformationSchema))
     return writtenColumns
-  return (isAdmin ? shownToAll : shownToUsers).get(name)
+  return fewer ?? (isAdmin ? shownToAll : shownToUsers).get(name)
 }
+
+const rightsOfUsers = catalogsOfRights('others')
+const rightsInDumps = catalogsOfRights('all users')
 
 /** With the columns of keys that `_user_id` was put in front of. */
 const writtenKeys: ReadonlyMap<string, ShownView> = new Map([
@@ -93,20 +108,24 @@ const collations: ShownQuery = {
   onDemand: { colliculocale: 'colllocale' },
 }
 
+const policies = {
+  columns: [
+    ...['schemaname', 'tablename', 'policyname', 'permissive', 'roles', 'cmd', 'qual'],
+    'with_check',
+  ],
+  where: `policyname !~ '^kalam_'`,
+}
+
+const defaultRights = {
+  columns: ['oid', 'defaclrole', 'defaclnamespace', 'defaclobjtype', 'defaclacl'],
+  where: `pg_catalog.pg_get_userbyid(defaclrole) <> 'kalam_everything'`,
+}
+
 const shownToAll: ShownTables = new Map([
   ['pg_namespace', namespaces],
   ['pg_database', databases],
   ['pg_collation', collations],
-  [
-    'pg_policies',
-    {
-      columns: [
-        ...['schemaname', 'tablename', 'policyname', 'permissive', 'roles', 'cmd', 'qual'],
-        'with_check',
-      ],
-      where: `policyname !~ '^kalam_'`,
-    },
-  ],
+  ['pg_policies', policies],
   [
     'pg_locks',
     {
@@ -129,13 +148,7 @@ const shownToAll: ShownTables = new Map([
       where: `evtname !~ '^kalam_'`,
     },
   ],
-  [
-    'pg_default_acl',
-    {
-      columns: ['oid', 'defaclrole', 'defaclnamespace', 'defaclobjtype', 'defaclacl'],
-      where: `pg_catalog.pg_get_userbyid(defaclrole) <> 'kalam_everything'`,
-    },
-  ],
+  ['pg_default_acl', defaultRights],
 ])
 
 const relationColumns = [
@@ -156,16 +169,35 @@ const unknownFigures = {
 
 const shownToUsers: ShownTables = new Map([
   ...shownToAll,
+  ...catalogsOfRoles('others'),
+  ['pg_namespace', { ...namespaces, instead: { nspacl: withoutUsers('nspacl', 'others') } }],
+  ['pg_default_acl', withoutRights(defaultRights, 'others')],
+  [
+    'pg_policies',
+    {
+      ...policies,
+      instead: { roles: withoutUsers('roles', 'others') },
+      where: `${policies.where} and ${hasRights('roles', 'others')}`,
+    },
+  ],
   [
     'pg_class',
     {
       columns: relationColumns,
-      instead: unknownFigures,
+      instead: { ...unknownFigures, relacl: withoutUsers('relacl', 'others') },
       where: `relnamespace <> all ('{kalam,kalam_deleted}'::pg_catalog.regnamespace[])`,
     },
   ],
   ['pg_database', withoutAge(databases)],
 ])
+
+function withoutRights({ columns, where }: typeof defaultRights, whose: Whose): ShownQuery {
+  return {
+    columns,
+    instead: { defaclacl: withoutUsers('defaclacl', whose) },
+    where: `${where} and ${hasRights('defaclacl', whose)}`,
+  }
+}
 
 function withoutAge({ instead, ...shown }: ShownQuery): ShownQuery {
   const none = `'0'::pg_catalog.xid`
@@ -174,8 +206,6 @@ function withoutAge({ instead, ...shown }: ShownQuery): ShownQuery {
 
 /** Rights that every server gives to the system's roles, and on `public` to admins. */
 const systemRight = 'kalam_(sys|reaper)=|kalam_admin=[^/]*/pg_database_owner'
-/** Rights of a user who was named in a GRANT. */
-const usersRight = 'kalam_u_'
 
 function without(rights: string, acl: string): string {
   return (
@@ -235,10 +265,12 @@ const readable =
   `case when relkind in ('r', 'p', 'v', 'm', 'f') then ${mayRead('oid')} ` +
   `when relkind = 'S' then pg_catalog.has_sequence_privilege(oid, 'usage') else true end`
 
-const othersRights = `${systemRight}|${usersRight}`
+const othersRights = `${systemRight}|kalam_u_`
 
 const dumpedByUsers: ShownTables = new Map([
   ...dumpedByAdmins,
+  ...catalogsOfRoles('all users'),
+  ['pg_default_acl', withoutRights(defaultRights, 'all users')],
   [
     'pg_namespace',
     {

@@ -48,6 +48,12 @@ beforeAll(async () => {
     INSERT INTO app.secrets (what) VALUES ('nothing for users');
     GRANT SELECT ON app.prices, app.open TO user`)
   const bob = new Pool({ ...(await server.createUser('bob')), max: 1 })
+  await server.sql(`
+    GRANT SELECT ON app.secrets TO 'bob';
+    GRANT SELECT (name) ON app.prices TO 'bob';
+    GRANT EXECUTE ON FUNCTION app.twice TO 'bob';
+    CREATE POLICY bobs ON app.prices TO 'bob' USING (true);
+    ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO 'bob'`)
   await bob.query(
     `INSERT INTO app.todos (title) SELECT 'of bob ' || n FROM generate_series(1, 3000) n`,
   )
@@ -235,6 +241,30 @@ test('postgres.js and Drizzle read and write their own rows', async () => {
   await expect(pool.query('CREATE TABLE app.mine (id integer)')).rejects.toMatchObject({
     code: '42501',
   })
+})
+
+test('who else was named in a GRANT is in no catalog that tells of rights', async () => {
+  const ids = await server.rows(
+    `SELECT replace(user_id, '-', '') AS id FROM system.users WHERE name = 'bob'`,
+  )
+  const [{ id }] = ids as [{ id: string }]
+  const texts = [
+    ...[
+      'SELECT rolname FROM pg_roles',
+      'SELECT groname FROM pg_group',
+      'SELECT * FROM pg_policies',
+    ],
+    ...['SELECT relacl FROM pg_class', 'SELECT nspacl FROM pg_namespace', 'SELECT * FROM pg_user'],
+    ...['SELECT attacl FROM pg_attribute', 'SELECT proacl FROM pg_proc'],
+    ...['SELECT typacl FROM pg_type', 'SELECT * FROM pg_default_acl', 'SELECT * FROM pg_policy'],
+    ...['SELECT grantee FROM information_schema.role_table_grants'],
+    'SELECT (aclexplode(relacl)).grantee::regrole::text FROM pg_class',
+  ]
+  for (const text of texts) {
+    const seen = JSON.stringify((await pool.query(text)).rows)
+    expect(seen, text).not.toMatch(new RegExp(`${id}|bob`))
+  }
+  expect(await server.rows(`SELECT rolname FROM pg_roles WHERE rolname ~ '${id}'`)).toHaveLength(1)
 })
 
 test('Kysely introspects what there is', async () => {
