@@ -45,7 +45,8 @@ const nobody = (name: string, reason: string, hint?: string): StatementRule => (
 const rolesReason = 'users of KalamDB are not PostgreSQL roles'
 const usersHint = "Use CREATE USER 'alice' [ROLE user|service|admin]; DROP USER and ALTER USER."
 const oneDatabase = 'a server has exactly one database, which is its own'
-const namespaceHint = 'Use namespaces: CREATE NAMESPACE app.'
+const namespaceHint =
+  'Use namespaces: CREATE NAMESPACE app. A tool that wants another database takes another server’s.'
 const noForeign = 'the server does not connect to other databases'
 const noReplication = 'the embedded engine does not replicate'
 const sharedSession = 'the engine serves all callers in one session'
