@@ -262,6 +262,9 @@ export class Pipeline {
       const value = await waiting
       if (this.#isCancelled) throw cancelled()
       return value
+    } catch (error) {
+      // In PostgreSQL's words, whatever the waiting made of it.
+      throw this.#isCancelled && error instanceof DbError ? cancelled() : error
     } finally {
       this.#onCancel = undefined
     }
@@ -447,7 +450,9 @@ export class Pipeline {
       settle()
       failEach(this.#stepsLeft(part), error)
       this.#passesOver = true
-      if (!nothingRan.has(error.code)) this.#isUnsure = true
+      // Behind another's transaction nothing of its own is open, and a Sync would wait for that.
+      const isBehind = session.mustWait && !this.isEngaged
+      if (!nothingRan.has(error.code) && !isBehind) this.#isUnsure = true
       // It may not have begun: of what it stands in PostgreSQL knows no error then.
       if (error.code === 'CANCELLED' && this.isEngaged) await this.#runFailing()
       await this.#outlet.sendLast(errorMessage(inPostgresWords(error)))

@@ -3,13 +3,24 @@ import { serialize } from 'pg-protocol'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { DbError } from '#src/errors.js'
 import { openTestServer, type TestServer } from '../../support/server.js'
-import { inShort, openWire, statement, type Said } from '../../support/wire-session.js'
+import {
+  inShort,
+  openWire,
+  statement,
+  type Said,
+  type TestWire,
+} from '../../support/wire-session.js'
 
 let server: TestServer
 let alice: string
 beforeAll(async () => {
   server = await openTestServer({
-    settings: { 'http.result_bytes_max': 100_000, 'http.stream_piece_bytes': 20_000 },
+    settings: {
+      ...{ 'http.result_bytes_max': 100_000, 'http.stream_piece_bytes': 20_000 },
+      // Who waits for another's transaction does so until that ends, far behind what a test takes.
+      ...{ 'engine.lease_wait_ms': 600_000, 'engine.idle_transaction_timeout_ms': 20_000 },
+      'engine.transaction_timeout_ms': 20_000,
+    },
   })
   alice = await server.createUser('alice')
   await server.sql(`CREATE NAMESPACE app; CREATE TABLE app.items (id int PRIMARY KEY, name text);
@@ -24,6 +35,13 @@ function dataOf(...pieces: readonly string[]) {
   return async function* () {
     for (const piece of pieces) yield await Promise.resolve(Buffer.from(piece))
   }
+}
+
+/** What is said of what runs, which the client asks to end. */
+async function cancelled(wire: TestWire, running: Promise<readonly Said[]>): Promise<string[]> {
+  // One that comes before the statement does nothing.
+  const asking = setInterval(() => wire.session.cancel(), 5)
+  return [...inShort(await running.finally(() => clearInterval(asking)))]
 }
 
 const copied = (said: readonly Said[]) =>
@@ -192,10 +210,7 @@ describe('settings', () => {
     })
     expect(inShort(said).at(-1)).toBe('ready E')
     await wire.query('ROLLBACK')
-    const running = wire.query(endless)
-    // One that comes before the statement does nothing.
-    const asking = setInterval(() => wire.session.cancel(), 5)
-    expect(inShort(await running.finally(() => clearInterval(asking)))).toEqual([
+    expect(await cancelled(wire, wire.query(endless))).toEqual([
       'error 57014: canceling statement due to user request',
       'ready I',
     ])
@@ -238,6 +253,25 @@ describe('another’s transaction', () => {
     expect(inShort(await run('p', ['7']))).toEqual(['bindComplete', 'row 7', 'SELECT 1', 'ready I'])
     expect(errorOf(await run('q', []))).toMatchObject({ code: '42703', position: '8' })
     expect(inShort(await run('p', ['8']))).toContain('row 8')
+  })
+
+  test.each([
+    ['for the engine', 'SELECT 1', 'SELECT count(*) FROM app.items'],
+    ['for a lock', 'SELECT pg_advisory_lock(7)', 'SELECT pg_advisory_lock(7)'],
+  ])('is not waited for, %s, by who was cancelled', async (_what, first, waiting) => {
+    await using holder = await openWire(server)
+    await using other = await openWire(server, { processId: 2 })
+    // What the tables are is known then: that is waited for in another way.
+    await other.query('SELECT count(*) FROM app.items')
+    await holder.query(first)
+    const running = first === waiting ? other.query(waiting) : undefined
+    await holder.query('BEGIN')
+    expect(await cancelled(other, running ?? other.query(waiting))).toEqual([
+      'error 57014: canceling statement due to user request',
+      'ready I',
+    ])
+    expect(inShort(await holder.query('COMMIT'))).toEqual(['COMMIT', 'ready I'])
+    expect(inShort(await other.query('SELECT 1'))).toContain('row 1')
   })
 
   test('ends with its session, by the server’s bound or the client’s', async () => {
