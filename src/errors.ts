@@ -62,6 +62,16 @@ export class DbError extends Error {
   }
 }
 
+/** For an error that is told later, in its turn. Bugs are thrown on. */
+export function errorAsValue<T>(read: () => T): T | DbError {
+  try {
+    return read()
+  } catch (thrown) {
+    if (thrown instanceof DbError) return thrown
+    throw thrown
+  }
+}
+
 /** Fails as a bug of ours, never as the caller's mistake. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`assertion failed: ${message}`)

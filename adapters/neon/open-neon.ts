@@ -6,7 +6,7 @@
 import type { AdapterParts, OpenAdapter } from '../../src/database/adapter.js'
 import type { Caller, Database, SqlOutcome } from '../../src/database/database.js'
 import type { PostAnswer, PostRoute } from '../../src/database/post-route.js'
-import { DbError } from '../../src/errors.js'
+import { DbError, errorAsValue } from '../../src/errors.js'
 import { databaseName } from '../../src/protocol/database-name.js'
 import type { Login } from './connection-string.js'
 import { neonError } from './neon-error.js'
@@ -107,15 +107,5 @@ function answerOf(
       })
       if (isBatch) out.appendText(']}')
     },
-  }
-}
-
-/** Told of when it is known who asks. Bugs are thrown on. */
-function errorAsValue<T>(read: () => T): T | DbError {
-  try {
-    return read()
-  } catch (thrown) {
-    if (thrown instanceof DbError) return thrown
-    throw thrown
   }
 }

@@ -6,6 +6,7 @@ import type { BatchStatement } from '../../src/database/database.js'
 import {
   badRequest,
   checkText,
+  decodeBody,
   describe,
   readParameters,
 } from '../../src/database/json-parameters.js'
@@ -32,7 +33,7 @@ export interface QueryBounds {
 /** Errors: BAD_REQUEST, TOO_MANY_PARAMETERS; the body's own, if there is none. */
 export function readBody(body: Uint8Array | DbError, bounds: QueryBounds): NeonQueries {
   if (body instanceof DbError) throw body
-  const text = decodeText(body)
+  const text = decodeBody(body)
   const content = checkObject('the body', parseJson(text))
   const { queries } = content
   if (queries === undefined) return { list: [readQuery(content, text, bounds)], isBatch: false }
@@ -66,16 +67,6 @@ function readQuery(
     arrayMode: typeof arrayMode === 'boolean' ? arrayMode : undefined,
   }
 }
-
-function decodeText(bytes: Uint8Array): string {
-  try {
-    return utf8.decode(bytes)
-  } catch {
-    throw badRequest('the body is not valid UTF-8')
-  }
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function parseJson(text: string): unknown {
   try {

@@ -95,6 +95,17 @@ export function describe(value: unknown): string {
   )
 }
 
+/** The text of a body. Errors: BAD_REQUEST. */
+export function decodeBody(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes)
+  } catch {
+    throw badRequest('the body is not valid UTF-8')
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 export function badRequest(message: string, hint?: string): DbError {
   return new DbError('BAD_REQUEST', message, { hint })
 }

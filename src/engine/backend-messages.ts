@@ -4,6 +4,7 @@
  */
 import { DbError } from '../errors.js'
 import type { ErrorCode } from '../protocol/error-code.js'
+import { int32 } from '../protocol/int32.js'
 import type { Column } from './statement.js'
 
 export const backendTag = {
@@ -183,15 +184,6 @@ const codeByClass: Readonly<Record<string, ErrorCode>> = {
 
 function codeOf(sqlState: string): ErrorCode {
   return codeBySqlState[sqlState] ?? codeByClass[sqlState.slice(0, 2)] ?? 'QUERY_REJECTED'
-}
-
-export function int32(bytes: Uint8Array, at: number): number {
-  return (
-    ((bytes[at] ?? 0) << 24) |
-    ((bytes[at + 1] ?? 0) << 16) |
-    ((bytes[at + 2] ?? 0) << 8) |
-    (bytes[at + 3] ?? 0)
-  )
 }
 
 function int16(bytes: Uint8Array, at: number): number {

@@ -6,7 +6,13 @@ import type { RequestParameters } from '../database/database.js'
 import type { DbError } from '../errors.js'
 import type { RowShape } from '../protocol/row-json.js'
 import { fieldSource } from '../protocol/json-source.js'
-import { badRequest, checkText, describe, readParameters } from '../database/json-parameters.js'
+import {
+  badRequest,
+  checkText,
+  decodeBody,
+  describe,
+  readParameters,
+} from '../database/json-parameters.js'
 
 export interface SqlBody {
   readonly sql: string
@@ -18,7 +24,7 @@ export interface SqlBody {
 
 /** Errors: BAD_REQUEST, which says what and where; TOO_MANY_PARAMETERS. Valid before `bytes` go. */
 export function parseSqlBody(bytes: Uint8Array, parametersMax: number): SqlBody {
-  const text = decodeText(bytes)
+  const text = decodeBody(bytes)
   const body = parseObject(text)
   for (const name of Object.keys(body)) {
     if (!knownFields.has(name)) throw unknownField(name)
@@ -38,16 +44,6 @@ export function parseSqlBody(bytes: Uint8Array, parametersMax: number): SqlBody 
 }
 
 const knownFields = new Set(['sql', 'params', 'namespace', 'rows', 'transaction'])
-
-function decodeText(bytes: Uint8Array): string {
-  try {
-    return utf8.decode(bytes)
-  } catch {
-    throw badRequest('the body is not valid UTF-8')
-  }
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function parseObject(text: string): Readonly<Record<string, unknown>> {
   const value = parseJson(text)

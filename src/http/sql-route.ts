@@ -1,6 +1,6 @@
 /** POST /v1/api/sql: head and body in, rows out, whole or as a stream. */
 import type { SqlRequest } from '../database/database.js'
-import { DbError } from '../errors.js'
+import { DbError, errorAsValue } from '../errors.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { readIdempotencyKey, readKey } from './credentials.js'
 import { sendJson, type Reply } from './reply.js'
@@ -59,15 +59,5 @@ function readSqlHead(head: RequestHead, metrics: Metrics): SqlHead {
     key,
     idempotencyKey: readIdempotencyKey(head),
     isStreamWanted: head.header('accept').toLowerCase().includes('application/x-ndjson'),
-  }
-}
-
-/** The error is looked at later, in its turn. Bugs are thrown on. */
-function errorAsValue<T>(read: () => T): T | DbError {
-  try {
-    return read()
-  } catch (thrown) {
-    if (thrown instanceof DbError) return thrown
-    throw thrown
   }
 }

@@ -2,6 +2,7 @@
  * Rows as PostgreSQL sent them: DataRow messages one after the other (PG docs 54.7), compared and
  * cut without making objects of them. A row is named by the index at which its message starts.
  */
+import { int32 } from '../protocol/int32.js'
 
 const tagDataRow = 0x44
 const headerBytes = 5
@@ -84,13 +85,4 @@ function view(frames: Uint8Array, start: number): Buffer {
 
 function latin1(frames: Uint8Array, start: number, end: number): string {
   return Buffer.from(frames.buffer, frames.byteOffset + start, end - start).toString('latin1')
-}
-
-function int32(bytes: Uint8Array, at: number): number {
-  return (
-    ((bytes[at] ?? 0) << 24) |
-    ((bytes[at + 1] ?? 0) << 16) |
-    ((bytes[at + 2] ?? 0) << 8) |
-    (bytes[at + 3] ?? 0)
-  )
 }

@@ -4,6 +4,7 @@
  * results, NDJSON lines and socket frames. Layout of the messages: PostgreSQL docs 54.7.
  */
 import type { ByteSink } from './byte-sink.js'
+import { int32 } from './int32.js'
 import type { ResultColumn, TypeInfo } from './type-info.js'
 import { encodeValue } from './value-json.js'
 
@@ -44,7 +45,7 @@ export function encodeRows({ frames, encoder, separator, out }: EncodeRowsOption
   let rowCount = 0
   let at = 0
   while (at + messageHeaderBytes <= frames.length) {
-    const end = at + 1 + int32At(frames, at + 1)
+    const end = at + 1 + int32(frames, at + 1)
     if (end < at + messageHeaderBytes || end > frames.length) break
     if (frames[at] === dataRow) {
       if (separator === 'comma' && rowCount > 0) out.appendByte(comma)
@@ -87,7 +88,7 @@ function encodeRow(
   const { fields } = encoder
   let at = start + 2 // The number of fields, which is that of the columns.
   for (const { type, prefix } of fields) {
-    const length = at + 4 <= end ? int32At(frames, at) : nullLength
+    const length = at + 4 <= end ? int32(frames, at) : nullLength
     const valueStart = at + 4
     const valueEnd = valueStart + (length > 0 ? length : 0)
     if (prefix !== undefined) {
@@ -100,15 +101,6 @@ function encodeRow(
   // A row without columns (`select from t`) has no prefix that opens it.
   if (fields.length === 0) out.appendByte(encoder.open)
   out.appendByte(encoder.close)
-}
-
-function int32At(bytes: Uint8Array, at: number): number {
-  return (
-    ((bytes[at] ?? 0) << 24) |
-    ((bytes[at + 1] ?? 0) << 16) |
-    ((bytes[at + 2] ?? 0) << 8) |
-    (bytes[at + 3] ?? 0)
-  )
 }
 
 const utf8 = new TextEncoder()

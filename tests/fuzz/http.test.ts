@@ -7,6 +7,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { countOf, seed } from '../support/counts.js'
+import { randomFrom } from '../support/random.js'
 import { openTestServer, type TestServer } from '../support/server.js'
 
 const requestCount = countOf('KALAM_TEST_FUZZ_REQUESTS', 10_000)
@@ -62,26 +63,9 @@ function sendOne(parts: readonly Buffer[]): Promise<void> {
   })
 }
 
-/** Deterministic: mulberry32. */
-function randomFrom(start: number): () => number {
-  let state = start
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 const random = randomFrom(seed)
-const below = (max: number) => Math.floor(random() * max)
-function pick<T>(choices: readonly [T, ...T[]]): T {
-  return choices[below(choices.length)] ?? choices[0]
-}
-
-function noise(lengthMax: number): Buffer {
-  return Buffer.from(Array.from({ length: below(lengthMax) }, () => below(256)))
-}
+const { below, of: pick } = random
+const noise = (lengthMax: number) => random.bytes(below(lengthMax))
 
 function malformed(): Buffer[] {
   const kind = pick([

@@ -2,10 +2,10 @@ import {
   backendTag,
   eachMessage,
   errorResponse,
-  int32,
   temporaryObjectState,
   utf8,
 } from '../backend-messages.js'
+import { int32 } from '../../protocol/int32.js'
 
 /** A NotificationResponse. */
 export interface BackendNotification {
