@@ -18,9 +18,9 @@ const engineIsHere = !/^(?:tcp|ssh):/u.test(process.env['DOCKER_HOST'] ?? '')
 
 export default defineConfig({
   test: {
-    // Engines are real: the first start of one takes seconds on a loaded two-core machine.
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    // Engines are real: the first start of one takes seconds, on a loaded machine tens of them.
+    testTimeout: 120_000,
+    hookTimeout: 240_000,
     // What is waited for comes at once on a free machine; vitest's own second is none on a busy one.
     expect: { poll: { timeout: 20_000 } },
     // In one process the engines of all files share PGlite's compiled code (global-setup.ts).

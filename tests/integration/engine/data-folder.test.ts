@@ -61,7 +61,7 @@ describe('K2: a data folder', () => {
   })
 
   test('whose owner lives in another container is refused while its heart beats', async () => {
-    const lock = join(folder, 'kalam.lock')
+    const deserted = copyOfTemplate()
     const owner = {
       id: 'other',
       pid: 1,
@@ -69,12 +69,14 @@ describe('K2: a data folder', () => {
       host: 'elsewhere',
       pidNamespace: 'pid:[1]',
     }
-    writeFileSync(lock, JSON.stringify(owner))
-    const heart = setInterval(() => utimesSync(lock, new Date(), new Date()), 200)
+    const lockOf = (of: string) => join(of, 'kalam.lock')
+    for (const each of [folder, deserted]) writeFileSync(lockOf(each), JSON.stringify(owner))
+    const heart = setInterval(() => utimesSync(lockOf(folder), new Date(), new Date()), 200)
+    const free = openTestEngine({ folder: deserted })
     await expect(openTestEngine({ folder })).rejects.toMatchObject(inUse)
     clearInterval(heart)
-    const engine = await openTestEngine({ folder })
-    await engine[Symbol.asyncDispose]()
+    await (await free)[Symbol.asyncDispose]()
+    rmSync(join(deserted, '..'), { recursive: true, force: true })
   })
 
   test('taken by another is acknowledged nothing in, from that moment on', async () => {
