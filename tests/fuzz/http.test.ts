@@ -64,7 +64,8 @@ function sendOne(parts: readonly Buffer[]): Promise<void> {
 }
 
 const random = randomFrom(seed)
-const { below, of: pick } = random
+const below = (max: number) => random.below(max)
+const pick = <T>(values: readonly T[]) => random.of(values)
 const noise = (lengthMax: number) => random.bytes(below(lengthMax))
 
 function malformed(): Buffer[] {
