@@ -106,11 +106,13 @@ export function testEscapes(kind: WorldKind): void {
   const admins = [...forbiddenToAdmins, ...(isManaged ? forbiddenToAdminsOnManaged : [])]
   let world: World
   let untouched: string
+  let untouchedForNext: string
 
   beforeAll(async () => {
     world = await openWorld(kind)
     await world.restoreAlice()
     untouched = await world.fingerprint()
+    untouchedForNext = await world.nextCallersFingerprint()
   })
   afterAll(() => world.server.close())
   beforeEach(() => world.restoreAlice())
@@ -120,8 +122,10 @@ export function testEscapes(kind: WorldKind): void {
       for (const { name, as, call, outcome } of moments) {
         const answer = await world.ask(world.keys[as], call(sql))
         judge(answer, outcome, `${name}: ${sql}`)
-        expect(await world.fingerprint(), `after, ${name}: ${sql}`).toBe(untouched)
+        const next = await world.nextCallersFingerprint()
+        expect(next, `after, ${name}: ${sql}`).toBe(untouchedForNext)
       }
+      expect(await world.fingerprint(), `after ${sql}`).toBe(untouched)
     })
   })
 
