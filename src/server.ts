@@ -248,6 +248,7 @@ async function buildDatabase(parts: {
       idempotencyBytesMax: config.http.idempotency_bytes_max,
       copyBytesMax: config.http.copy_body_bytes_max,
       notifiedBytesMax: config.postgres_wire.notified_bytes_max,
+      channelsMax: config.postgres_wire.channels_max,
     },
     spools: new Spools({
       folder: join(config.server.data_dir, 'spool'),

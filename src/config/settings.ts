@@ -620,6 +620,14 @@ export const sections = {
         description:
           'Most notifications that wait for a client which is busy or does not read; one more ends it.',
       }),
+      channels_max: integer({
+        default: 1_000,
+        min: 1,
+        max: 100_000,
+        unit: 'channels',
+        description:
+          'Most channels that a session listens to; LISTEN to one more fails with OUT_OF_RESOURCES (53400).',
+      }),
       send_timeout_ms: integer({
         default: minuteMs,
         min: 100,

@@ -59,6 +59,7 @@ export interface DatabaseSettings {
   readonly copyBytesMax: number
   /** What one session was notified of and its client has not heard. */
   readonly notifiedBytesMax: number
+  readonly channelsMax: number
 }
 
 export interface DatabaseOptions {

@@ -166,6 +166,26 @@ test('engine.sessions_bytes_max: of many sessions the one that keeps the most is
   expect(tagsOf(await neighbour.query('fetch 1 from mine'))).toBe('TDCZ')
 })
 
+test('names of settings that were made up are forgotten, and none that is set', async () => {
+  await using other = await enter(alice)
+  await other.query(`set app.mine = 'kept'`)
+  const setNames = (length: number) =>
+    `select count(set_config('app.' || repeat('x', ${length}) || n, 'x', n % 2 = 0)) from generate_series(1, 2000) n`
+  await using client = await enter(alice)
+  // Short ones fill its memory slowly, long ones at once.
+  for (const length of [1, 1_000, 200_000]) {
+    const said = await client.query(setNames(length))
+    const codes = said.filter(({ tag }) => tag === 'E').map((each) => errorOf(each).code)
+    expect(codes).toEqual(length < 200_000 ? [] : ['53200'])
+    await bobGoesOn(neighbour)
+  }
+  const left = await other.query(
+    `select current_setting('app.mine'), current_setting('app.x1', true) is null`,
+  )
+  expect(left.find(({ tag }) => tag === 'D')?.body.toString('latin1')).toMatch(/kept.*t$/su)
+  expect(await restarts()).toBe('0')
+})
+
 describe('over HTTP', () => {
   test('statements that are prepared for many keep no more than a quarter of that', async () => {
     for (let index = 0; index < 30; index++) {

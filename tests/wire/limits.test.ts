@@ -22,6 +22,7 @@ const limits = {
   ahead_bytes_max: 1_024,
   buffered_bytes_max: 65_536,
   notified_bytes_max: 65_536,
+  channels_max: 3,
 } as const
 /** On a server of their own: elsewhere a busy machine would meet them. */
 const deadlines = { startup_timeout_ms: 1_000, send_timeout_ms: 1_000 } as const
@@ -105,6 +106,19 @@ describe('strangers', () => {
     for (const stranger of await Promise.all(flood)) stranger.cut()
     await expect.poll(() => figure('wire_starting_connections'), pollOptions).toBe(0)
   })
+})
+
+test('postgres_wire.channels_max: LISTEN to one more fails, until one was given up', async () => {
+  await using client = await enter()
+  await client.query('listen a; listen b')
+  expect(tagsOf(await client.query('begin; listen c; listen a'))).toBe('CCCZ')
+  const refused = (await client.query('listen d')).find(({ tag }) => tag === 'E')
+  expect(refused && errorOf(refused)).toMatchObject({ code: '53400' })
+  await client.query('rollback')
+  expect(tagsOf(await client.query('listen d'))).toBe('CZ')
+  expect(tagsOf(await client.query('listen e'))).toBe('EZ')
+  expect(tagsOf(await client.query('unlisten a'))).toBe('CZ')
+  expect(tagsOf(await client.query('listen e'))).toBe('CZ')
 })
 
 describe('postgres_wire.message_bytes_max', () => {

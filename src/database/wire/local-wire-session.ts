@@ -58,6 +58,7 @@ export interface WireRooms {
     readonly streamIdleTimeoutMs: number
     readonly copyBytesMax: number
     readonly notifiedBytesMax: number
+    readonly channelsMax: number
   }
 }
 
@@ -174,6 +175,7 @@ class LocalWireSession implements WireSession {
       ...{ namePrefix, identity, client },
       ...{ hub: rooms.hub, pipeline: this.#pipeline },
       notifiedBytesMax: rooms.settings.notifiedBytesMax,
+      channelsMax: rooms.settings.channelsMax,
       forgetStatements: (name) => this.#extended.forget(name),
     })
     this.#composer = new SessionComposer({

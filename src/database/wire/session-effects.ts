@@ -22,6 +22,8 @@ export interface SessionEffectsOptions {
   readonly client: Pick<WireClient, 'send' | 'end'>
   /** `postgres_wire.notified_bytes_max`. */
   readonly notifiedBytesMax: number
+  /** `postgres_wire.channels_max`. */
+  readonly channelsMax: number
   /** Forgets a statement that the client prepared by Parse, or all of them; by name, what remembers it again. */
   readonly forgetStatements: (name: string | undefined) => ReadonlyMap<string, () => void>
 }
@@ -88,7 +90,7 @@ export class SessionEffects {
     this.#notified = new HeldNotifications({ client, bytesMax })
   }
 
-  /** Adds what is to happen before the statement itself. Errors: QUERY_REJECTED in a transaction. */
+  /** Adds what is to happen before the statement itself. Errors: QUERY_REJECTED in a transaction; OUT_OF_RESOURCES. */
   before(effect: SessionEffect): void {
     // In a failed transaction it fails, and has done nothing.
     if (this.#options.pipeline.status === 'E') return
@@ -196,7 +198,19 @@ export class SessionEffects {
     return this.#savepoints.findLastIndex((each) => each.name === name)
   }
 
+  /** PostgreSQL looks through all channels of all sessions for each LISTEN and each notification. */
   #hope(channel: string): void {
+    const { channelsMax } = this.#options
+    const isNew = !this.#channels.has(channel) && !this.#hoped.has(channel)
+    if (isNew && this.#channels.size + this.#hoped.size >= channelsMax)
+      throw new DbError(
+        'OUT_OF_RESOURCES',
+        `a session listens to ${channelsMax} channels at most`,
+        {
+          sqlState: '53400',
+          hint: 'postgres_wire.channels_max is the bound; tell in the payload what it is about',
+        },
+      )
     this.#hoped.add(channel)
     this.#options.hub.listen(channel, this.#listener)
   }

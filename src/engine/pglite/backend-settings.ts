@@ -36,8 +36,9 @@ const probeSetting = 'work_mem'
 export interface BackendSettingsOptions {
   readonly module: SettingFunctions
   readonly memory: StaticMemory
-  /** Text in PGlite's memory: for good, or until the next one. */
+  /** Text in PGlite's memory: for good, or until the next name, or other text. */
   readonly keepText: (text: string) => number
+  readonly passName: (text: string) => number
   readonly passText: (text: string) => number
   /** Runs what may raise PostgreSQL's error, outside transactions. False if it did. */
   readonly attempt: (work: () => void) => boolean
@@ -141,7 +142,14 @@ export class BackendSettings {
     )
   }
 
+  /** Records of settings are gone, and others may be in their places. */
+  forgetRecords(): void {
+    this.#records.forget()
+  }
+
+  /** PostgreSQL's own have no dot; of the others there are as many as callers make up. */
   #nameOf(name: string): number {
+    if (name.includes('.')) return this.#options.passName(name)
     const known = this.#names.get(name)
     if (known !== undefined) return known
     const pointer = this.#options.keepText(name)

@@ -23,6 +23,7 @@ import { KeptMemory, scanBytes, type KeptMemoryOptions } from './kept-memory.js'
 import { keepRandomOpen, type StreamSystem } from './random-stream.js'
 import { replyContents, type BackendNotification, type ReplyContents } from './reply-contents.js'
 import { ReplyParts } from './reply-parts.js'
+import { SettingNames } from './setting-names.js'
 import { noSettings, type SessionSettings } from './session-settings.js'
 import type { SessionMemoryOptions } from './session-memory.js'
 import { StaticMemory } from './static-memory.js'
@@ -53,6 +54,7 @@ interface Internals {
   _hash_seq_search(scan: number): number
   _malloc(bytes: number): number
   _free(pointer: number): void
+  _guc_free(pointer: number): void
   UTF8ToString(pointer: number): string
   stackSave(): number
   stackRestore(pointer: number): void
@@ -84,6 +86,7 @@ const internals = [
   '_hash_seq_search',
   '_malloc',
   '_free',
+  '_guc_free',
   'UTF8ToString',
   'stackSave',
   'stackRestore',
@@ -405,6 +408,18 @@ export class Backend {
     return new KeptMemory({ module, memory: new StaticMemory(module), places, scan })
   }
 
+  /** The names of settings that nobody defines; that table's place. */
+  settingNames(place: number): SettingNames {
+    const module = this.#module
+    const [scan, key] = [module._malloc(scanBytes), module._malloc(4)]
+    return new SettingNames({ module, memory: new StaticMemory(module), place, scan, key })
+  }
+
+  /** Records of settings are gone, and others may be in their places. */
+  forgetSettingRecords(): void {
+    this.#settings.forgetRecords()
+  }
+
   /** Whether PostgreSQL could have so much more memory, in one piece. */
   hasRoom(bytes: number): boolean {
     const pointer = this.#module._malloc(bytes)
@@ -625,12 +640,13 @@ export class Backend {
 
   #openSettings(): BackendSettings {
     const module = this.#module
-    const scratch = new Scratch(module)
+    const [name, value] = [new Scratch(module), new Scratch(module)]
     return new BackendSettings({
       module,
       memory: new StaticMemory(module),
       keepText: (text) => permanentText(module, text),
-      passText: (text) => scratch.put(text),
+      passName: (text) => name.put(text),
+      passText: (text) => value.put(text),
       attempt: (work) => this.#triesAside(work),
     })
   }
@@ -767,10 +783,19 @@ function describe(thrown: unknown): string {
 /** Text that PostgreSQL may keep a pointer to; never freed. */
 function permanentText(module: Internals, text: string): number {
   const bytes = Buffer.from(`${text}\0`)
-  const pointer = module._malloc(bytes.length)
+  const pointer = allocate(module, bytes.length)
   module.HEAPU8.set(bytes, pointer)
   return pointer
 }
+
+function allocate(module: Internals, bytes: number): number {
+  const pointer = module._malloc(bytes)
+  if (pointer === 0) throw new BackendDead('there is no memory for a setting')
+  return pointer
+}
+
+/** A longer text is given back with the next. */
+const scratchBytes = 64 * 1024
 
 /** One reused piece of PGlite's memory for the text of a setting; PostgreSQL copies it. */
 class Scratch {
@@ -784,9 +809,10 @@ class Scratch {
 
   put(text: string): number {
     const bytes = Buffer.from(`${text}\0`)
-    if (bytes.length > this.#bytes) {
-      this.#bytes = Math.max(1024, bytes.length * 2)
-      this.#pointer = this.#module._malloc(this.#bytes)
+    if (bytes.length > this.#bytes || this.#bytes > scratchBytes) {
+      this.#module._free(this.#pointer)
+      this.#bytes = Math.max(1024, bytes.length)
+      this.#pointer = allocate(this.#module, this.#bytes)
     }
     this.#module.HEAPU8.set(bytes, this.#pointer)
     return this.#pointer

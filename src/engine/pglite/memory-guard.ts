@@ -29,6 +29,8 @@ export type Relief =
 
 export interface MemoryGuardOptions {
   readonly names: () => readonly KeptName[]
+  /** Gives back what is nobody's; `isNeeded`: PostgreSQL ran out of memory. */
+  readonly tidy: (isNeeded: boolean) => void
   /** PostgreSQL's memory, which only grows. */
   readonly memoryBytes: () => number
   readonly sessionBytesMax: number
@@ -41,9 +43,10 @@ export interface MemoryGuardOptions {
   readonly now: () => number
 }
 
-/** What is kept is looked at so often, in ms, or so many times as long as looking took. */
+/** What is kept is looked at so often, in ms, or so many times as long as looking took; always after a second. */
 const lookEveryMs = 100
 const lookShare = 50
+const lookEveryMsMax = 1_000
 /** Of what all may keep: the part of statements that are prepared for many. They are prepared anew. */
 const cacheShare = 4
 
@@ -82,6 +85,7 @@ export class MemoryGuard {
     const { now, memoryBytes, sessionBytesMax, allBytesMax, relieve, hasRoom, roomBytes } =
       this.#options
     const startedAt = now()
+    this.#options.tidy(this.#ranOut)
     const kept = this.#kept(keepers)
     let total = 0
     const small: Kept[] = []
@@ -102,7 +106,8 @@ export class MemoryGuard {
       relieve(needed(most.relief))
     }
     this.#memoryBytes = memoryBytes()
-    this.#nextLook = now() + Math.max(lookEveryMs, (now() - startedAt) * lookShare)
+    const tookMs = now() - startedAt
+    this.#nextLook = now() + Math.min(lookEveryMsMax, Math.max(lookEveryMs, tookMs * lookShare))
   }
 
   #kept(keepers: readonly Keeper[]): Kept[] {

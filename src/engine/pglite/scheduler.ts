@@ -30,6 +30,7 @@ import {
 } from './messages.js'
 import { sessionCleaner } from './session-cleaner.js'
 import { OwnObjects, type SessionObjects } from './session-objects.js'
+import type { SettingNames } from './setting-names.js'
 import { SessionSettings } from './session-settings.js'
 import type { WalSync } from './wal-sync.js'
 
@@ -88,7 +89,8 @@ interface HeldReply extends SettledReply {
 export interface SchedulerOptions {
   readonly backend: Backend
   readonly objects: SessionObjects
-  readonly memory: Omit<MemoryGuardOptions, 'relieve'>
+  readonly memory: Omit<MemoryGuardOptions, 'relieve' | 'tidy'>
+  readonly settingNames: SettingNames
   readonly control: Control
   readonly walSync: WalSync
   readonly checkpointer: Checkpointer
@@ -124,7 +126,11 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.#options = options
     this.#cleaner = sessionCleaner(options.backend)
-    this.#guard = new MemoryGuard({ ...options.memory, relieve: (relief) => this.#relieve(relief) })
+    this.#guard = new MemoryGuard({
+      ...options.memory,
+      relieve: (relief) => this.#relieve(relief),
+      tidy: (isNeeded) => this.#tidy(isNeeded),
+    })
   }
 
   /** It waits for units, and for nothing of its own. */
@@ -514,6 +520,15 @@ export class Scheduler {
       if (own !== undefined && expired === undefined)
         keepers.push({ session, namePrefix: own.namePrefix, otherBytes: otherBytesOf(own) })
     return keepers
+  }
+
+  /** Forgets names of settings: of those that are set, their sessions have the values. */
+  #tidy(isNeeded: boolean): void {
+    const { settingNames, backend } = this.#options
+    if (!isNeeded && !settingNames.isDue) return
+    this.#enter(undefined)
+    settingNames.forget()
+    backend.forgetSettingRecords()
   }
 
   #relieve(relief: Relief): void {

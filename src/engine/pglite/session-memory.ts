@@ -49,6 +49,7 @@ export interface Places {
   readonly isSeeded: number
   readonly portals: number
   readonly statements: number
+  readonly settings: number
 }
 
 /** In PGlite 0.5.16; `findPlaces` gives the same. */
@@ -64,6 +65,7 @@ export const placesOfThisBuild: Places = {
   isSeeded: 2_865_728,
   portals: 2_880_908,
   statements: 2_778_192,
+  settings: 2_878_880,
 }
 
 /** plancache.h, `struct CachedPlanSource`; offsets in bytes, as all below. */
@@ -75,9 +77,10 @@ const relation = { backend: 20, isLocalTemporary: 24, form: 48 } as const
 const formSchema = 68
 /** dynahash.c, `struct HTAB`. */
 const hashTableName = 28
-/** portalmem.c and prepare.c: what their tables are called. */
+/** portalmem.c, prepare.c and guc.c: what their tables are called. */
 const portalTable = 'Portal hash'
 const statementTable = 'Prepared Queries'
+const settingTable = 'GUC hash table'
 /** relcache.c, `RelIdCacheEnt`. */
 const relationOfEntry = 4
 /** What `setseed(0.5)` makes of it: pg_prng.c, `pg_prng_fseed`. */
@@ -99,8 +102,8 @@ export class SessionMemory {
     this.#places = isThisBuild ? placesOfThisBuild : findPlaces(options)
   }
 
-  /** Where PostgreSQL's tables of portals and of prepared statements are told of. */
-  get keptPlaces(): { readonly portals: number; readonly statements: number } {
+  /** Where PostgreSQL's tables of portals, prepared statements and settings are told of. */
+  get tables(): Pick<Places, 'portals' | 'statements' | 'settings'> {
     return this.#places
   }
 
@@ -195,6 +198,7 @@ function areIn(places: Places, options: SessionMemoryOptions): boolean {
     isRing(memory, places.plans) &&
     areRelations(options, places.relations) &&
     isTable(memory, places.portals, portalTable) &&
+    isTable(memory, places.settings, settingTable) &&
     (memory.word(places.statements) === 0 || isTable(memory, places.statements, statementTable)) &&
     isRandom(options, places)
   )
@@ -224,7 +228,7 @@ export function findPlaces(options: SessionMemoryOptions): Places {
     ...findSequences(options),
     plans: only('saved_plan_list', findPlans(options)),
     relations: only('RelationIdCache', findRelations(options)),
-    ...findKept(options),
+    ...findTables(options),
     ...findRandom(options),
   }
 }
@@ -363,14 +367,18 @@ function findRandom({ memory, run }: SessionMemoryOptions) {
 }
 
 /** That of statements is made with the first of them. */
-function findKept({ memory, run }: SessionMemoryOptions) {
+function findTables({ memory, run }: SessionMemoryOptions) {
   run('PREPARE kalam_probe AS SELECT; DEALLOCATE kalam_probe')
   const find = (name: string) =>
     only(
       name,
       [...memory.pointers()].filter((place) => isTable(memory, place, name)),
     )
-  return { portals: find(portalTable), statements: find(statementTable) }
+  return {
+    portals: find(portalTable),
+    statements: find(statementTable),
+    settings: find(settingTable),
+  }
 }
 
 function findRelations(options: SessionMemoryOptions): number[] {

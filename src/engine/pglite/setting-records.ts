@@ -90,6 +90,11 @@ export class SettingRecords {
     return found
   }
 
+  /** Forgets what was read: records are gone, and others may be in their places. */
+  forget(): void {
+    this.#known.clear()
+  }
+
   /** The names of those that an extension or nobody defines may be freed. */
   #name(record: number): string {
     const pointer = this.#memory.word(record + field.name)

@@ -78,9 +78,10 @@ async function serve(): Promise<void> {
     }),
   )
   control.memoryBytes = backend.memoryBytes
-  const kept = backend.keptMemory(memory.keptPlaces)
+  const kept = backend.keptMemory(memory.tables)
   const scheduler = new Scheduler({
     backend,
+    settingNames: backend.settingNames(memory.tables.settings),
     memory: {
       names: () => kept.names(),
       memoryBytes: () => backend.memoryBytes,

@@ -69,6 +69,21 @@ test("PostgreSQL's variables are where they are said to be, as what they do show
     // Heads of contexts are in one account and not in the other.
     expect(Math.abs(sum('cursor') - Number(cursors))).toBeLessThan(1_000)
     expect(sum('cursor')).toBeGreaterThan(3_000_000)
+    const names = backend.settingNames(placesOfThisBuild.settings)
+    run(
+      `SELECT set_config('kept.n' || n, repeat('x', 1000), n % 2 = 0) FROM generate_series(1, 2000) n`,
+    )
+    const [[settings] = []] = runAsSystem(
+      backend,
+      `WITH RECURSIVE of_settings AS (
+         SELECT path[level] AS id, total_bytes FROM pg_catalog.pg_backend_memory_contexts
+           WHERE name = 'GUCMemoryContext'
+         UNION ALL SELECT c.path[level], c.total_bytes FROM of_settings s
+           JOIN pg_catalog.pg_backend_memory_contexts c ON c.path[level - 1] = s.id)
+       SELECT sum(total_bytes) FROM of_settings`,
+    )
+    expect(names.bytes).toBe(Number(settings))
+    expect(names.isDue).toBe(true)
   } finally {
     await backend.close()
     fs.rmSync(join(folder, '..'), { recursive: true, force: true })

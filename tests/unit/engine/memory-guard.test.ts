@@ -17,6 +17,7 @@ function guardOver(names: readonly KeptName[], roomAfter = 0) {
   const guard = new MemoryGuard({
     names: () => names,
     memoryBytes: () => memoryBytes,
+    tidy: () => undefined,
     ...{ sessionBytesMax: 100, allBytesMax: 250 },
     relieve: (relief) => relieved.push(relief),
     hasRoom: () => relieved.length >= roomAfter,
