@@ -249,6 +249,7 @@ async function buildDatabase(parts: {
       copyBytesMax: config.http.copy_body_bytes_max,
       notifiedBytesMax: config.postgres_wire.notified_bytes_max,
       channelsMax: config.postgres_wire.channels_max,
+      statementsBytesMax: config.postgres_wire.statements_bytes_max,
     },
     spools: new Spools({
       folder: join(config.server.data_dir, 'spool'),

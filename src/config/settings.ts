@@ -620,6 +620,15 @@ export const sections = {
         description:
           'Most notifications that wait for a client which is busy or does not read; one more ends it.',
       }),
+      statements_bytes_max: integer({
+        default: 16 * MiB,
+        min: 64 * KiB,
+        max: 1 * GiB,
+        unit: 'bytes',
+        description:
+          'Most that the statements which a session prepares may take: their texts, and 1 KiB for each. ' +
+          'One more fails with OUT_OF_RESOURCES (53400). In the engine `engine.session_bytes_max` counts.',
+      }),
       channels_max: integer({
         default: 1_000,
         min: 1,

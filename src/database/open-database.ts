@@ -60,6 +60,7 @@ export interface DatabaseSettings {
   /** What one session was notified of and its client has not heard. */
   readonly notifiedBytesMax: number
   readonly channelsMax: number
+  readonly statementsBytesMax: number
 }
 
 export interface DatabaseOptions {

@@ -23,6 +23,7 @@ const limits = {
   buffered_bytes_max: 65_536,
   notified_bytes_max: 65_536,
   channels_max: 3,
+  statements_bytes_max: 65_536,
 } as const
 /** On a server of their own: elsewhere a busy machine would meet them. */
 const deadlines = { startup_timeout_ms: 1_000, send_timeout_ms: 1_000 } as const
@@ -106,6 +107,28 @@ describe('strangers', () => {
     for (const stranger of await Promise.all(flood)) stranger.cut()
     await expect.poll(() => figure('wire_starting_connections'), pollOptions).toBe(0)
   })
+})
+
+test('postgres_wire.statements_bytes_max: one more fails, until one was closed', async () => {
+  await using client = await enter()
+  const ask = async (...messages: readonly Uint8Array[]) => {
+    client.send(...messages, frame('S'))
+    const said = await client.upTo('Z')
+    return said.filter(({ tag }) => tag === 'E').map((each) => errorOf(each).code)
+  }
+  // 1 KiB and its text each.
+  const parse = (name: string, bytes: number) => {
+    const text = 'select 1'.padEnd(bytes - 1024)
+    return frame('P', `${name}\0${text}\0\0\0`)
+  }
+  for (let index = 0; index < 15; index++) expect(await ask(parse(`s${index}`, 4_096))).toEqual([])
+  expect(await ask(parse('last', 4_097))).toEqual(['53400'])
+  expect(await ask(parse('last', 4_096))).toEqual([])
+  expect(await ask(parse('more', 1_040))).toEqual(['53400'])
+  expect(await ask(parse('', 4_000))).toEqual([])
+  expect(await ask(frame('C', 'Ss3\0'))).toEqual([])
+  expect(await ask(parse('more', 1_040))).toEqual([])
+  expect(await ask(frame('B', '\0last\0\0\0\0\0\0\0'), frame('E', '\0\0\0\0\0'))).toEqual([])
 })
 
 test('postgres_wire.channels_max: LISTEN to one more fails, until one was given up', async () => {

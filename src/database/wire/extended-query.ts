@@ -24,6 +24,7 @@ import type { Pipeline } from './pipeline.js'
 import type { Step } from './read-reply.js'
 import { parseComplete } from './server-messages.js'
 import type { SessionComposer } from './session-composer.js'
+import { PreparedStatements } from './prepared-statements.js'
 import { parseMessage, type Prepared, type Runnable } from './session-statement.js'
 import type { StatementSteps } from './statement-steps.js'
 
@@ -35,6 +36,8 @@ export interface ExtendedQueryOptions {
   readonly spools: Spools
   /** Longest that a client may leave rows that were made for it. */
   readonly keptMsMax: number
+  /** `postgres_wire.statements_bytes_max`. */
+  readonly statementsBytesMax: number
   readonly namePrefix: string
   /** The caller's own identity. */
   readonly identity: Identity
@@ -61,13 +64,14 @@ interface Portal {
 export class ExtendedQuery {
   readonly #options: ExtendedQueryOptions
   /** By the client's names. */
-  readonly #statements = new Map<string, Prepared>()
+  readonly #statements: PreparedStatements
   #portals = new Map<string, Portal>()
   /** PostgreSQL's one unnamed statement is this session's. */
   #unnamedIsThere = false
 
   constructor(options: ExtendedQueryOptions) {
     this.#options = options
+    this.#statements = new PreparedStatements(options.statementsBytesMax)
   }
 
   /** Nothing is pending; outside a transaction there are no portals, and others use the engine. */
@@ -166,11 +170,14 @@ export class ExtendedQuery {
   #readStatement(message: Uint8Array): Prepared {
     const { name, text, typesAt } = readParse(message)
     const plan = this.#planOne(text)
+    this.#statements.makeSureOfRoom(name, text)
+    const types = message.subarray(typesAt)
     return {
       ...{ name, plan },
       text: plan !== undefined && isKalam(plan) ? describingText(plan) : text,
       backendName: this.#backendName(name),
-      types: message.subarray(typesAt),
+      // A part of it would keep all that came with the message.
+      types: name === '' ? types : new Uint8Array(types),
       runnable: undefined,
       isThere: true,
     }

@@ -59,6 +59,7 @@ export interface WireRooms {
     readonly copyBytesMax: number
     readonly notifiedBytesMax: number
     readonly channelsMax: number
+    readonly statementsBytesMax: number
   }
 }
 
@@ -196,6 +197,7 @@ class LocalWireSession implements WireSession {
     this.#extended = new ExtendedQuery({
       ...{ namePrefix, identity, steps: this.#steps, copies: this.#copies, spools: rooms.spools },
       keptMsMax: rooms.settings.streamIdleTimeoutMs,
+      statementsBytesMax: rooms.settings.statementsBytesMax,
       ...{ pipeline: this.#pipeline, composer: this.#composer },
       plan: (text) => this.#plan(text),
       runKalam: (plan, formats) => this.#runKalam(plan, formats),
