@@ -48,7 +48,7 @@ export class KeptMemory {
     this.#options = options
   }
 
-  /** All of them, about 1 µs each. Outside transactions: in one there are portals that will not stay. */
+  /** All of them, about 0.5 µs each. Outside transactions: in one there are portals that will not stay. */
   names(): KeptName[] {
     const { portals, statements } = this.#options.places
     const { memory } = this.#options
@@ -58,7 +58,7 @@ export class KeptMemory {
       const bytes =
         this.#allocated(memory.word(address + portal.context)) +
         this.#allocated(memory.word(address + portal.holdContext))
-      found.push({ kind: 'cursor', name: memory.text(at + entry.name), bytes })
+      found.push({ kind: 'cursor', name: memory.shortText(at + entry.name), bytes })
     }
     for (const at of this.#entries(statements)) {
       const address = memory.word(at + entry.value)
@@ -66,7 +66,7 @@ export class KeptMemory {
       const bytes =
         this.#allocated(memory.word(address + source.context)) +
         (plan === 0 ? 0 : this.#allocated(memory.word(plan + genericPlan.context)))
-      found.push({ kind: 'statement', name: memory.text(at + entry.name), bytes })
+      found.push({ kind: 'statement', name: memory.shortText(at + entry.name), bytes })
     }
     return found
   }

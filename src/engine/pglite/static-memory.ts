@@ -20,6 +20,7 @@ export class StaticMemory {
   readonly #end: number
   readonly #heapStart: number
   #words: Uint32Array = new Uint32Array(0)
+  #bytes: Buffer = Buffer.alloc(0)
 
   constructor(module: ProgramMemory) {
     this.#module = module
@@ -48,6 +49,13 @@ export class StaticMemory {
   /** At most so many bytes of it. */
   text(pointer: number, bytesMax?: number): string {
     return this.#module.UTF8ToString(pointer, bytesMax)
+  }
+
+  /** As `text`, of one that is short: it takes a fifth of the time. */
+  shortText(pointer: number): string {
+    const { buffer } = this.#module.HEAPU8
+    if (this.#bytes.buffer !== buffer) this.#bytes = Buffer.from(buffer)
+    return this.#bytes.toString('utf8', pointer, this.#bytes.indexOf(0, pointer))
   }
 
   /** Whether there is just this text; reading it takes longer. */
