@@ -7,7 +7,7 @@
  *   more than all may keep, or no room after PostgreSQL ran out ──► whoever keeps the most goes, then
  *                                                                   the next, until there is room
  *
- * What is kept is looked at between units, and seldom: it takes about 0.5 µs for each name.
+ * What is kept is looked at before a unit, and seldom: it takes about 0.5 µs for each name.
  */
 import { DbError } from '../../errors.js'
 import type { KeptName } from './kept-memory.js'

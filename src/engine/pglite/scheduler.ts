@@ -211,6 +211,8 @@ export class Scheduler {
       if (this.#options.checkpointer.isDue && !this.#isInTransaction()) this.#checkpoint()
       const unit = this.#next()
       if (unit === undefined) return false
+      // Before it: whatever was before has left its transaction, and may have left much else.
+      if (this.#owner === 0 && this.#guard.isDue) this.#guard.check(this.#keepers())
       if (this.#options.control.take(unit.head.slot)) this.#perform(unit)
       else this.#answer(unit.head.serial, outcome.skipped)
       // At once, not at the slice's end: the server's thread and the clients work meanwhile.
@@ -309,7 +311,6 @@ export class Scheduler {
     this.#lastSession = head.session
     if (head.session === 0) this.#runAlone(unit)
     else this.#runOf(unit)
-    if (this.#owner === 0 && this.#guard.isDue) this.#guard.check(this.#keepers())
   }
 
   #runOf(unit: QueuedUnit): void {
