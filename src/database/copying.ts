@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import type { CopyTraits } from '../dialect/plan.js'
 import type { CopyStream, Session } from '../engine/engine.js'
 import { DbError } from '../errors.js'
+import type { AdvisoryLocks } from './advisory-locks.js'
 import { CopyPayload } from './copy-payload.js'
 import type {
   Caller,
@@ -23,11 +24,13 @@ import { rowFrames } from './row-frames.js'
 import type { Spool, Spools } from './spool.js'
 import type { StatementLog } from './statement-log.js'
 import type { ReadyStatement, RunnerRooms, StatementRunner } from './statement-runner.js'
+import { waitForLocks } from './wait-for-locks.js'
 
 export interface CopyRooms {
   readonly rooms: RunnerRooms
   readonly spools: Spools
   readonly log: StatementLog
+  readonly locks: AdvisoryLocks
   readonly settings: {
     readonly statementTimeoutMs: number
     readonly copyBytesMax: number
@@ -126,28 +129,7 @@ async function fill(
 
 async function* copyOut(rooms: CopyRooms, task: CopyTask): AsyncGenerator<Uint8Array> {
   const spool = rooms.spools.open()
-  const payload = new CopyPayload()
-  // Kept back until more comes or all has gone well: a small COPY that fails has given nothing.
-  let first: Uint8Array | undefined
-  let isBegun = false
-  const output = async (bytes: Uint8Array): Promise<void> => {
-    const data = payload.take(bytes)
-    if (data.length === 0) return
-    if (!isBegun) {
-      isBegun = true
-      first = data
-      return
-    }
-    if (first !== undefined) await spool.write(first)
-    first = undefined
-    await spool.write(data)
-  }
-  const finish = async (): Promise<void> => {
-    await execute(rooms, task, { stream: { output }, digest: '' })
-    if (first !== undefined) await spool.write(first)
-    spool.end()
-  }
-  const running = finish().catch((cause: unknown) => spool.fail(cause))
+  const running = copyTo(spool, rooms, task).catch((cause: unknown) => spool.fail(cause))
   try {
     yield* spool
   } finally {
@@ -155,6 +137,35 @@ async function* copyOut(rooms: CopyRooms, task: CopyTask): AsyncGenerator<Uint8A
     await spool.close()
     await running
   }
+}
+
+async function copyTo(spool: Spool, rooms: CopyRooms, task: CopyTask): Promise<void> {
+  let isBegun = false
+  const attempt = async (): Promise<void> => {
+    const payload = new CopyPayload()
+    // Kept back until more comes or all has gone well: a small COPY that fails has given nothing.
+    let first: Uint8Array | undefined
+    const output = async (bytes: Uint8Array): Promise<void> => {
+      const data = payload.take(bytes)
+      if (data.length === 0) return
+      if (first === undefined && !isBegun) {
+        first = data
+        return
+      }
+      isBegun = true
+      if (first !== undefined) await spool.write(first)
+      first = undefined
+      await spool.write(data)
+    }
+    await execute(rooms, task, { stream: { output }, digest: '' })
+    if (first !== undefined) await spool.write(first)
+  }
+  const { locks, settings } = rooms
+  await waitForLocks(attempt, {
+    ...{ locks, signal: task.signal, timeoutMs: settings.statementTimeoutMs },
+    mayWait: () => !isBegun,
+  })
+  spool.end()
 }
 
 interface CopyData {

@@ -205,7 +205,10 @@ class LocalDatabase implements Database {
     const sqlRequest = sqlRequestOf(request)
     const plan = await prepareRequest(this.#options, caller, sqlRequest, { copies: true })
     return createCopying(
-      { rooms, spools, log, settings, hold: (session, until) => this.#hold(session, until) },
+      {
+        ...{ rooms, spools, log, settings, locks: this.#locks },
+        hold: (session, until) => this.#hold(session, until),
+      },
       {
         ...{ caller, plan, signal, request: sqlRequest },
         openRunner: () => this.#runner(sqlRequest, signal),
@@ -308,7 +311,7 @@ class LocalDatabase implements Database {
     attempt: () => Promise<T>,
   ): Promise<T> {
     const { statementTimeoutMs: timeoutMs } = this.#options.settings
-    const mayWait = isUndone || isRedoable(plan)
+    const mayWait = (): boolean => isUndone || isRedoable(plan)
     return waitForLocks(attempt, { locks: this.#locks, mayWait, signal, timeoutMs })
   }
 

@@ -43,5 +43,7 @@ export function sessionNeeds(
 /** A single statement, all of which is undone when it fails. */
 export function isRedoable({ statements }: RequestPlan): boolean {
   const [statement] = statements
-  return statements.length === 1 && statement?.kind === 'sql' && statement.plan.redoable
+  return (
+    statements.length === 1 && statement?.kind === 'sql' && statement.plan.redoable === 'always'
+  )
 }

@@ -11,8 +11,8 @@ import type { CancelSignal } from './database.js'
 
 export interface LockWaiting {
   readonly locks: AdvisoryLocks
-  /** An attempt that fails has done nothing: another may follow. */
-  readonly mayWait: boolean
+  /** The attempt that failed has done nothing, and given nothing: another may follow. */
+  readonly mayWait: () => boolean
   readonly signal: CancelSignal
   /** Longest it waits for a lock. */
   readonly timeoutMs: number
@@ -32,7 +32,7 @@ export async function waitForLocks<T>(
   } catch (error) {
     const missed = error instanceof DbError ? missedLock(error) : undefined
     if (!(error instanceof DbError) || missed === undefined) throw error
-    if (!waiting.mayWait || missed.slot === had?.slot) throw withoutLock(error)
+    if (!waiting.mayWait() || missed.slot === had?.slot) throw withoutLock(error)
     const turn = await turnFor(missed, waiting)
     try {
       return await waitForLocks(attempt, waiting, missed)

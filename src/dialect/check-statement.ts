@@ -117,7 +117,7 @@ function traitsOf(statement: Statement, survey: Survey): Traits {
     parameterCount: rule.parameters === true ? survey.parameterCount : 0,
     relations: Object.freeze([...survey.relations]),
     touchesRows: !makesTable && rowStatements.has(statement.kind),
-    redoable: isRedoable(statement),
+    redoable: redoableOf(statement),
     checksAllRows: checksForeignKey(statement),
     setsRowSecurity: fieldsOf(statement.node, 'VariableSetStmt')?.name === 'row_security',
     isSetting: statement.kind === 'VariableSetStmt',
@@ -150,15 +150,31 @@ const rowStatements: ReadonlySet<string> = new Set([
   ...['TransactionStmt', 'PrepareStmt', 'ExecuteStmt'],
 ])
 
-/** CALL and DO may have committed something; a cursor is where it was moved to. */
+/** A cursor is where it was moved to. */
 const redoableStatements: ReadonlySet<string> = new Set([
   ...['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'],
   ...['ExplainStmt', 'ExecuteStmt', 'VariableSetStmt', 'VariableShowStmt'],
 ])
 
-function isRedoable(statement: Statement): boolean {
-  if (statement.kind !== 'TransactionStmt') return redoableStatements.has(statement.kind)
-  return transactionOf(statement) === 'begin'
+function redoableOf(statement: Statement): SqlPlan['redoable'] {
+  if (statement.kind === 'CallStmt') return 'in-block'
+  if (statement.kind === 'DoStmt') return mayCommit(statement) ? 'in-block' : 'always'
+  const isBegin = transactionOf(statement) === 'begin'
+  return isBegin || redoableStatements.has(statement.kind) ? 'always' : 'never'
+}
+
+/**
+ * Whether a DO block may commit something: PL/pgSQL does by COMMIT, in what is not called by a query or
+ * EXECUTE but by CALL and DO alone. No spelling hides these words; that of `DO NOTHING` is another.
+ */
+function mayCommit({ node }: Statement): boolean {
+  const options = fieldsOf(node, 'DoStmt')?.args ?? []
+  const body = options.map((option) => {
+    const { defname, arg } = fieldsOf(option, 'DefElem') ?? {}
+    const text = fieldsOf(arg, 'String')?.sval ?? ''
+    return defname === 'as' ? text : text === 'plpgsql' ? '' : 'commit'
+  })
+  return /\b(?:commit|call|do(?!\s+(?:nothing|update)\b))\b/i.test(body.join(' '))
 }
 
 const transactionKinds = new Map<string, SqlPlan['transaction']>([

@@ -72,8 +72,11 @@ export interface SqlPlan {
   readonly words: TableWords
   /** It reads or changes rows, or begins or ends what does, and makes nothing that lasts. */
   readonly touchesRows: boolean
-  /** All that it does is undone with its transaction: one that failed may run again. */
-  readonly redoable: boolean
+  /**
+   * Whether all that it does is undone with its transaction, so that one that failed may run again: not
+   * where it may have committed something, which it can only outside of a transaction block.
+   */
+  readonly redoable: 'always' | 'in-block' | 'never'
   /** It asks whether the rows there are fulfil a foreign key: those of all users must. */
   readonly checksAllRows: boolean
   /** It may switch `row_security`. */

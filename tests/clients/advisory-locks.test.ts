@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net'
 import { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { copyOut } from '../support/copy-client.js'
 import { openWireServer, type WireLogin, type WireServer } from '../support/wire-server.js'
 
 let server: WireServer
@@ -163,9 +164,6 @@ describe('a lock that another session has', () => {
     })
     expect(await rejected(ask(b, '1'))).toBe('25P02')
     await b.query('ROLLBACK')
-    expect(await rejected(b.query(`DO $$ BEGIN PERFORM pg_advisory_lock(24); END $$`))).toBe(
-      '55P03',
-    )
   })
 
   test('among several of one statement leaves none counted twice', async () => {
@@ -267,6 +265,49 @@ describe('a lock that another session has', () => {
     // What a request takes for its session ends with it.
     await server.server.sql('SELECT pg_advisory_lock(29)')
     expect(await ask(a, 'pg_try_advisory_lock(29)')).toBe(true)
+  })
+
+  test('is waited for by a block of code that commits nothing, and by COPY', async () => {
+    const [a, b, c, d] = await connections()
+    await a.query('CREATE TABLE coded (n int)')
+    const block = (rest: string) => `DO $$BEGIN INSERT INTO coded VALUES (1)
+      ON CONFLICT DO NOTHING; PERFORM pg_advisory_xact_lock(31); ${rest} END$$`
+    await ask(a, 'pg_advisory_lock(31)')
+    const outcomes = [
+      b.query(block('')),
+      c.query(
+        "BEGIN; SET LOCAL jit = off; DO $$BEGIN EXECUTE 'SELECT pg_advisory_xact_lock(31)'; END$$; COMMIT",
+      ),
+      d.query('COPY (SELECT pg_advisory_xact_lock(31)) TO STDOUT'),
+      server.server.sql(block('')),
+      copyOut(server.server, 'COPY (SELECT 7, pg_advisory_xact_lock(31)) TO STDOUT'),
+    ]
+    await untilWaiting(4)
+    expect(await ask(a, 'pg_advisory_unlock(31)')).toBe(true)
+    expect((await Promise.all(outcomes)).at(-1)).toMatchObject({ text: '7\t\n' })
+    expect(await ask(a, 'count(*)::int FROM coded')).toBe(2)
+  })
+
+  test('is an error at once to what may have committed something', async () => {
+    const [a, b] = await connections()
+    await ask(a, 'pg_advisory_lock(32)')
+    await a.query(`CREATE PROCEDURE locks() LANGUAGE plpgsql
+      AS $$BEGIN PERFORM pg_advisory_xact_lock(32); END$$`)
+    await a.query(`CREATE PROCEDURE commits() LANGUAGE plpgsql AS $$BEGIN COMMIT; END$$;
+      CREATE FUNCTION calls() RETURNS void LANGUAGE plpgsql AS $$BEGIN CALL commits(); END$$`)
+    // On this rests what is known of the text of DO.
+    for (const sql of [
+      `EXECUTE 'CALL commits()'`,
+      `EXECUTE 'DO ''BEGIN COMMIT; END'''`,
+      'PERFORM calls()',
+    ])
+      expect(await rejected(b.query(`DO $$BEGIN ${sql}; END$$`))).toBe('2D000')
+    for (const sql of ['CALL locks()', 'DO $$BEGIN CALL locks(); END$$'])
+      expect(await rejected(b.query(sql))).toBe('55P03')
+    const calls = b.query('BEGIN; CALL locks(); COMMIT')
+    await untilWaiting(1)
+    await ask(a, 'pg_advisory_unlock(32)')
+    await calls
   })
 
   test('is nobody else’s, however many want it', async () => {

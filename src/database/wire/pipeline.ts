@@ -500,7 +500,10 @@ export class Pipeline {
 
   /** Whether nothing is lost, and nothing done twice, when all up to now runs again. */
   #mayWait({ steps }: Part): boolean {
-    return !this.#opening.isOver && steps.every(({ does }) => does !== 'lasts')
+    const doings = steps.flatMap(({ does }) => does ?? [])
+    // After a statement PostgreSQL is in a block, an implicit one if in no other.
+    const isInBlock = this.#status === 'T' || this.#opening.isBegun || doings[0] !== 'commits'
+    return !this.#opening.isOver && isInBlock && !doings.includes('lasts')
   }
 
   /** Gives the engine up to wait. Where that fails, a transaction is left as a failed one. */

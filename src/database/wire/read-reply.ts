@@ -50,9 +50,10 @@ export interface Step {
  *   opens    begins a transaction, or sets what holds in it
  *   reads    changes nothing
  *   changes  what is undone with its transaction
+ *   commits  perhaps its transaction, if that is no block
  *   lasts    perhaps something that is not, or it is not known
  */
-export type Doing = 'opens' | 'reads' | 'changes' | 'lasts'
+export type Doing = 'opens' | 'reads' | 'changes' | 'commits' | 'lasts'
 
 export interface ReplyRead {
   /** For the client, in order. */

@@ -138,10 +138,16 @@ export class StatementSteps {
   }
 }
 
+const doings = {
+  always: 'changes',
+  'in-block': 'commits',
+  never: 'lasts',
+} as const satisfies Record<SqlPlan['redoable'], Doing>
+
 function doingOf(plan: SqlPlan): Doing {
   if (plan.transaction === 'begin' || plan.isSetting) return 'opens'
   if ((plan.query && !plan.stateful) || plan.copy?.direction === 'to') return 'reads'
-  return plan.redoable ? 'changes' : 'lasts'
+  return doings[plan.redoable]
 }
 
 /** `INSERT 0 3` → `INSERT`. */

@@ -17,7 +17,13 @@ export interface OpeningUnit {
 
 export class TransactionOpening {
   #units: OpeningUnit[] = []
+  #isBegun = false
   #isOver = false
+
+  /** A statement has run in it. */
+  get isBegun(): boolean {
+    return this.#isBegun
+  }
 
   /** The transaction has done more than that. */
   get isOver(): boolean {
@@ -26,12 +32,14 @@ export class TransactionOpening {
 
   ended(): void {
     this.#isOver = false
+    this.#isBegun = false
     if (this.#units.length > 0) this.#units = []
   }
 
   /** A unit has run in it, which is not over yet. */
   ran(unit: OpeningUnit): void {
     const executes = unit.steps.filter(({ does }) => does !== undefined)
+    this.#isBegun ||= executes.length > 0
     if (executes.some(({ does }) => does !== 'opens')) {
       this.#isOver = true
       this.#units = []

@@ -20,7 +20,7 @@ const statement = {
     relations: [],
     words: { creates: undefined, undeletes: false, includesDeleted: [] },
     touchesRows: true,
-    redoable: true,
+    redoable: 'always',
     checksAllRows: false,
     setsRowSecurity: false,
     isSetting: false,

@@ -88,6 +88,23 @@ describe('what a statement does to its surroundings', () => {
   })
 
   test.each([
+    ['select 1', 'always'],
+    ['begin', 'always'],
+    ['commit', 'never'],
+    ['fetch c', 'never'],
+    ['call p()', 'in-block'],
+    ["do 'begin perform f(); end'", 'always'],
+    ["do language plpgsql 'begin insert into t values (1) on conflict do nothing; end'", 'always'],
+    ["do 'begin Commit; end'", 'in-block'],
+    ["do E'begin \\x63ommit; end'", 'in-block'],
+    ["do 'begin call p(); end'", 'in-block'],
+    ["do 'begin do /**/ ''begin end''; end'", 'in-block'],
+    ["do 'x' language other", 'in-block'],
+  ])('%s: may run again %s', (sql, redoable) => {
+    expect(planSql(sql).redoable).toBe(redoable)
+  })
+
+  test.each([
     ['select 1', 0],
     ['select $1 + $3', 3],
     ['select \'$9\', "$8" -- $7', 0],
