@@ -58,10 +58,11 @@ test('to the client', async () => {
       )
       const ended: (string | undefined)[] = []
       const stepsOf = (): Step[] =>
-        statements.flatMap(({ isHidden }) => {
+        statements.flatMap(({ isHidden }, index) => {
           const hides = isHidden ? 'everything' : 'nothing'
           const tagFor = (tag: string) => tag.replace('SELECT', 'CHOOSE')
-          return [{ hides }, { hides, tagFor, succeeded: (tag) => ended.push(tag) }]
+          const endsQuery = index === statements.length - 1
+          return [{ hides }, { hides, tagFor, endsQuery, succeeded: (tag) => ended.push(tag) }]
         })
       const whole = Buffer.concat(readReply(reply, stepsOf(), options).pieces)
       const endedWhole = ended.splice(0)
@@ -77,6 +78,8 @@ test('to the client', async () => {
         },
       })
       for (const part of cut(reply, sizes)) await parted.take(part)
+      // The end of the last is told by whoever knows of its commit.
+      said.push(parted.withheld ?? Buffer.of())
       expect(Buffer.concat(said)).toEqual(whole)
       expect(following).toBe(0)
       expect(ended).toEqual(endedWhole)

@@ -85,11 +85,8 @@ function insideTransaction(): DbError {
   return new DbError('QUERY_REJECTED', message, { sqlState: '25001' })
 }
 
-interface PlaceInQuery {
-  /** It is the first of the Query's implicit transaction block. */
-  readonly beginsBlock: boolean
-  readonly isLast: boolean
-}
+/** Whether a statement of a Query of several begins an implicit transaction block, or is in one. */
+type Block = 'begins' | 'goes-on'
 
 /** What follows it begins another. */
 function endsTransaction(plan: Plan): boolean {
@@ -329,15 +326,15 @@ class LocalWireSession implements WireSession {
   async #runPlans(plans: readonly Plan[]): Promise<void> {
     const areSeveral = plans.length > 1
     // In a failed transaction the next may be the ROLLBACK.
-    let beginsBlock = areSeveral && this.#pipeline.status === 'I'
+    let block: Block = areSeveral && this.#pipeline.status === 'I' ? 'begins' : 'goes-on'
     for (const plan of plans) {
-      await this.#runPlan(plan, { beginsBlock, isLast: plan === plans.at(-1) })
+      await this.#runPlan(plan, block, plan === plans.at(-1))
       if (this.#pipeline.passesOver) return
-      beginsBlock = areSeveral && endsTransaction(plan)
+      block = areSeveral && endsTransaction(plan) ? 'begins' : 'goes-on'
     }
   }
 
-  async #runPlan(plan: Plan, { beginsBlock, isLast }: PlaceInQuery): Promise<void> {
+  async #runPlan(plan: Plan, block: Block, isLast: boolean): Promise<void> {
     if (isKalam(plan)) {
       await this.#runKalam(plan, undefined)
       return
@@ -346,7 +343,7 @@ class LocalWireSession implements WireSession {
     if (before !== undefined) await before
     const composing = this.#composer.compose(plan)
     const runnable = composing instanceof Promise ? await composing : composing
-    if (beginsBlock && asksForBlock(runnable.plan)) this.#steps.beginBlock(runnable)
+    if (block === 'begins' && asksForBlock(runnable.plan)) this.#steps.beginBlock(runnable)
     if (runnable.plan.copy?.direction === 'from') await this.#copies.run(runnable)
     else this.#steps.runWhole(runnable, isLast)
   }

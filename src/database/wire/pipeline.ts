@@ -346,7 +346,8 @@ export class Pipeline {
   async #read(reply: Reply, part: Part, end: End): Promise<ReplyRead> {
     const withheld = this.#parted?.withheld
     const read = readReply(reply, this.#stepsLeft(part), {
-      ...{ hidesReady: end === 'hidden-sync', withheld },
+      hidesReady: end === 'hidden-sync',
+      withheld,
       schemaChanged: this.#options.onSchemaChange,
       lockHeard: (text) => this.#options.locks.heard(text),
       madeTemporary: this.#options.onTemporary,

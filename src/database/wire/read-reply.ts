@@ -103,13 +103,8 @@ export function readReply(
     keptFrom = end
   }
   let next = 0
-  /** Where `withheld` stands, as long as it may stay there. */
+  /** Where a Query's last CommandComplete stands, as long as it may stay there. */
   let commandAt = -1
-  const withhold = (start: number, end: number): void => {
-    withheld = reply.subarray(start, end)
-    replace(start, end)
-    commandAt = -1
-  }
   let status: TransactionStatus | undefined
   let hasFailed = false
   let at = 0
@@ -119,7 +114,11 @@ export function readReply(
     if (end > reply.length) break
     const step = steps[next]
     // What the commit says comes before it; mostly that is nothing.
-    if (commandAt >= 0 && tag !== serverTag.readyForQuery) withhold(commandAt, at)
+    if (commandAt >= 0 && tag !== serverTag.readyForQuery) {
+      withheld = reply.subarray(commandAt, at)
+      replace(commandAt, at)
+      commandAt = -1
+    }
     switch (tag) {
       case serverTag.parseComplete:
       case serverTag.bindComplete:
@@ -144,11 +143,10 @@ export function readReply(
         const isOther = said !== undefined && said !== command
         if (hides(step, tag)) replace(at, end)
         else if (step?.endsQuery === true) {
-          if (isOther) {
+          if (isOther || isPart === true) {
             replace(at, end)
-            withheld = commandComplete(said)
-          } else if (isPart === true) withhold(at, end)
-          else commandAt = at
+            withheld = isOther ? commandComplete(said) : reply.subarray(at, end)
+          } else commandAt = at
         } else if (isOther) replace(at, end, commandComplete(said))
         next += 1
         step?.succeeded?.(command)

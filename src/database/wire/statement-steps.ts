@@ -38,13 +38,6 @@ const runNothing = Buffer.concat([
 
 const hidden = { hides: 'everything' } as const
 
-interface ExecuteOptions {
-  readonly endsQuery?: boolean
-  /** Called if it leaves rows for another Execute. */
-  readonly suspended?: (() => void) | undefined
-}
-const alone: ExecuteOptions = {}
-
 export class StatementSteps {
   readonly #rooms: StepRooms
 
@@ -64,7 +57,7 @@ export class StatementSteps {
     const { refusal } = runnable
     if (refusal === undefined) {
       const described = { hides: 'no-data', inClientsWords: words } as const
-      pipeline.add(identity, runUnnamed, hidden, described, this.execution(runnable, { endsQuery }))
+      pipeline.add(identity, runUnnamed, hidden, described, this.execution(runnable, endsQuery))
     } else {
       pipeline.add(identity, bindUnnamed, hidden)
       pipeline.add(identity, executeUnnamed, hidden)
@@ -85,7 +78,7 @@ export class StatementSteps {
   /** Adds an Execute of the client. `suspended`: called if it leaves rows for another. */
   execute(runnable: Runnable, message: Uint8Array, suspended?: () => void): void {
     this.#prepareEffect(runnable)
-    this.#rooms.pipeline.add(runnable.identity, message, this.execution(runnable, { suspended }))
+    this.#rooms.pipeline.add(runnable.identity, message, this.execution(runnable, false, suspended))
   }
 
   #prepareEffect({ effect }: Runnable): void {
@@ -93,7 +86,7 @@ export class StatementSteps {
   }
 
   /** The step of its Execute. */
-  execution(runnable: Runnable, { endsQuery = false, suspended }: ExecuteOptions = alone): Step {
+  execution(runnable: Runnable, endsQuery = false, suspended?: () => void): Step {
     const { composer, effects, log, pipeline } = this.#rooms
     const { plan, command, identity, effect } = runnable
     const logged: ReadyStatement = { kind: 'sql', plan, identity, parameters: [] }
