@@ -114,7 +114,10 @@ async function answersTo(client: WireClient, sent: readonly Sent[]): Promise<rea
 }
 
 /** In a failed transaction PostgreSQL has the unnamed portal of the Query that failed, and ours another. */
-const alike = new Map([['34000', '25P02']])
+const alike = new Map([
+  ['34000', '25P02'],
+  ['55000', '25P02'],
+])
 
 /** Of errors the code: their texts have changed since PostgreSQL 15. */
 function inShort(said: WireMessage, at: number, all: readonly WireMessage[]): string[] {

@@ -368,7 +368,7 @@ export class ExtendedQuery {
     this.#statements.delete(name)
     if (name === '') this.#unnamedIsThere = false
     this.#add(undefined, sent, () => {
-      if (statement !== undefined && name !== '') this.#statements.set(name, statement)
+      if (statement !== undefined) this.#statements.set(name, statement)
     })
   }
 

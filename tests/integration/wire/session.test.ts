@@ -262,6 +262,21 @@ describe('the extended protocol', () => {
     expect(inShort(await wire.query('SELECT count(*) FROM app.items'))).toContain('row 0')
   })
 
+  test('passes over what would close a statement, the unnamed one too', async () => {
+    await using wire = await openWire(server)
+    for (const name of ['', 's'])
+      await wire.run(serialize.parse({ name, text: 'SELECT 6' }), serialize.sync())
+    const close = (name: string) => serialize.close({ type: 'S', name })
+    const failing = serialize.bind({ statement: 'none' })
+    await wire.run(failing, close(''), close('s'), serialize.sync())
+    for (const name of ['', 's']) {
+      const said = await wire.run(
+        ...[serialize.bind({ statement: name }), serialize.execute(), serialize.sync()],
+      )
+      expect(inShort(said)).toContain('row 6')
+    }
+  })
+
   test('goes on after a Flush, and is passed over after an error before it', async () => {
     await using wire = await openWire(server)
     const first = await wire.run(...statement('SELECT 1 AS a', { end: 'flush' }))
