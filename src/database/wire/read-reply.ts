@@ -10,10 +10,10 @@ import {
   advisoryLockState,
   changedSchemaState,
   errorResponse,
-  int32,
   temporaryObjectState,
 } from '../../engine/backend-messages.js'
 import type { DbError } from '../../errors.js'
+import { int32 } from '../../protocol/int32.js'
 import {
   commandComplete,
   errorMessage,

@@ -1,4 +1,4 @@
-import { int32 } from '../backend-messages.js'
+import { int32 } from '../../protocol/int32.js'
 
 const headerBytes = 5
 
