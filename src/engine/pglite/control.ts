@@ -25,7 +25,7 @@ const word = {
   memoryPages: 7,
   /** Writes of WAL, modulo 2^32; unlike its size this only grows. */
   walWrites: 8,
-  /** Since when somebody waits for the session that has the engine, like `startedAt`; 0 for nobody. */
+  /** So long others have waited for the session that has the engine, as a moment like `startedAt`; 0 if nobody does. */
   waitedSince: 9,
   count: 10,
 } as const
@@ -41,7 +41,7 @@ const clockMask = 0x7fffffff
 const threadStartMs = Number(process.hrtime.bigint() / 1_000_000n) - performance.now()
 
 /** Of a clock that all threads share and nobody sets: one set back would end what runs. */
-export function clockMs(): number {
+function clockMs(): number {
   return (threadStartMs + performance.now()) & clockMask
 }
 
@@ -124,13 +124,19 @@ export class Control {
     return elapsedMs(Atomics.load(this.#words, word.leaseStartedAt))
   }
 
-  /** Main thread: since when somebody waits, in `clockMs`; undefined for nobody. */
-  set waitedSince(since: number | undefined) {
-    // 0 has a meaning of its own, and a millisecond has none.
-    Atomics.store(this.#words, word.waitedSince, since === undefined ? 0 : Math.max(1, since))
+  /** When the present lease began; another for another lease. Undefined without one. */
+  get lease(): number | undefined {
+    return this.owner === 0 ? undefined : Atomics.load(this.#words, word.leaseStartedAt)
   }
 
-  /** For how long somebody has waited for the session that has the engine, in ms; undefined if nobody waits. */
+  /** Main thread: for how long others have waited for the session that has the engine; undefined if nobody does. */
+  noteWaited(ms: number | undefined): void {
+    // 0 has a meaning of its own, and a millisecond has none.
+    const since = ms === undefined ? 0 : Math.max(1, (clockMs() - ms) & clockMask)
+    Atomics.store(this.#words, word.waitedSince, since)
+  }
+
+  /** For how long others have waited for the session that has the engine, in ms; undefined if nobody waits. */
   waitedMs(): number | undefined {
     const since = Atomics.load(this.#words, word.waitedSince)
     return since === 0 ? undefined : elapsedMs(since)

@@ -26,9 +26,8 @@ export interface PendingUnit {
   readonly unit: Unit
   readonly leaseMs: number
   readonly idleMs: number
-  /** When it was asked for, in `clockMs`. */
+  /** When it was asked for, and how long it may wait; in ms of `performance.now()`. */
   readonly askedAt: number
-  /** In ms of `performance.now()`. */
   readonly waitUntil: number
   readonly resolve: (reply: Uint8Array) => void
   readonly reject: (cause: unknown) => void

@@ -22,13 +22,14 @@ import {
 import { firstError, lastTag } from '../backend-messages.js'
 import type { Checkpoint } from './checkpointer.js'
 import { CopyChannel, type CopyEnd } from './copy-channel.js'
-import { clockMs, type Control } from './control.js'
+import type { Control } from './control.js'
 import { createDataFolder, openDatabaseFolder, removeLeftovers } from './data-folder.js'
 import { lockFolder, type FolderLock } from './folder-lock.js'
 import { markUnsynced, readUnsynced, settleUnsynced, type Unsynced } from './unsynced-mark.js'
 import { action, outcome, type Action, type Aside, type Expiry, type Outcome } from './messages.js'
 import { noSlot, type LastingSession, type PendingUnit } from './pending-unit.js'
 import { PendingUnits } from './pending-units.js'
+import { WaitedTime } from './waited-time.js'
 import { WorkerLink } from './worker-link.js'
 
 export interface PGliteEngineOptions {
@@ -99,6 +100,7 @@ export async function openPGliteEngine(options: PGliteEngineOptions): Promise<PG
 export class PGliteEngine implements Engine {
   readonly #options: PGliteEngineOptions
   readonly #pending = new PendingUnits()
+  readonly #waited = new WaitedTime()
   readonly #restartedAt: number[] = []
   readonly #commitListeners = new Set<() => void>()
   /** Of sessions: told why one is over, though none of its units runs. */
@@ -260,6 +262,7 @@ export class PGliteEngine implements Engine {
         reject(refused)
         return
       }
+      const now = performance.now()
       const pending: PendingUnit = {
         serial: this.#nextSerial(),
         session: session.id,
@@ -269,8 +272,8 @@ export class PGliteEngine implements Engine {
         unit,
         leaseMs: session.leaseMs,
         idleMs: session.idleMs,
-        askedAt: clockMs(),
-        waitUntil: performance.now() + unit.waitMs,
+        askedAt: now,
+        waitUntil: now + unit.waitMs,
         resolve,
         reject,
         slot: noSlot,
@@ -451,13 +454,12 @@ export class PGliteEngine implements Engine {
 
   #checkDeadlines(): void {
     this.#ticks += 1
+    this.#noteWaiting()
     // Not at the last answer: under light load the timer would come and go with every unit.
     if (this.#pending.size === 0) {
       this.#stopTicking()
-      if (this.#link !== undefined) this.#link.control.waitedSince = undefined
       return
     }
-    this.#noteWaiting()
     this.#checkRunning()
     if (this.#ticks % waitCheckTicks === 0) this.#checkWaiting()
   }
@@ -466,9 +468,11 @@ export class PGliteEngine implements Engine {
   #noteWaiting(): void {
     const control = this.#link?.control
     if (control === undefined) return
-    const { owner } = control
+    const { owner, lease } = control
     const waiting = owner === 0 ? undefined : this.#pending.inOrder().find(waitsFor(owner))
-    control.waitedSince = waiting?.askedAt
+    const heldMs = control.leaseElapsedMs() ?? 0
+    const now = performance.now()
+    control.noteWaited(this.#waited.note({ lease, heldMs, since: waiting?.askedAt, now }))
   }
 
   #checkRunning(): void {

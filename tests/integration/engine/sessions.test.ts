@@ -167,6 +167,36 @@ describe('a lease', () => {
     }
   })
 
+  test('ends though everybody who waits gives up before, and comes again', async () => {
+    for (const [options, sqlState] of [
+      [{ leaseMs: 500 }, '25P04'],
+      [{ idleMs: 500 }, '25P03'],
+    ] as const) {
+      const session = opened.engine.openSession(options)
+      await session.run(unit('BEGIN'))
+      let isServed = false
+      let gaveUp = 0
+      const waiting = async () => {
+        while (!isServed)
+          await opened.engine.run(unit('SELECT 1', { waitMs: 100 })).then(
+            () => (isServed = true),
+            (error: unknown) => {
+              expect(error).toMatchObject({ code: 'LEASE_TIMEOUT' })
+              gaveUp += 1
+            },
+          )
+      }
+      const working = async () => {
+        while ('leaseMs' in options) await session.run(unit('SELECT pg_sleep(0.01)'))
+      }
+      const [ended] = await Promise.allSettled([working(), waiting()])
+      if (ended.status === 'rejected') expect(ended.reason).toMatchObject({ sqlState })
+      else await expect(session.run(unit('COMMIT'))).rejects.toMatchObject({ sqlState })
+      expect(gaveUp).toBeGreaterThan(1)
+      await session.close()
+    }
+  })
+
   test('may take the time of a statement for the unit that ends it', async () => {
     const session = opened.engine.openSession({ leaseMs: 500 })
     await session.run(unit('BEGIN'))
