@@ -68,6 +68,20 @@ describe('I4: COPY … FROM STDIN', () => {
     expect(await countOf(client)).toBe('100')
   })
 
+  test.each(['', 'select 1; '])('whose commit fails says that alone (%s)', async (before) => {
+    await using client = await enter()
+    await server.sql(
+      'CREATE TABLE IF NOT EXISTS late (a int UNIQUE DEFERRABLE INITIALLY DEFERRED); TRUNCATE late',
+    )
+    const intoLate = query(`${before}copy late from stdin`)
+    client.send(intoLate, data('1\n1\n'), done)
+    const answer = tagsOf(await client.upTo('G'))
+    expect(tagsOf(await client.upTo('Z'))).toBe('EZ')
+    client.send(intoLate, data('1\n2\n'), done)
+    expect(tagsOf(await client.upTo('G'))).toBe(answer)
+    expect(tagsOf(await client.upTo('Z'))).toBe('CZ')
+  })
+
   test('takes data that came with it, cut anywhere, Sync and Flush read over', async () => {
     await using client = await enter()
     const whole = Buffer.concat([

@@ -28,6 +28,12 @@ export interface CopyStatementsOptions {
   readonly everythingRoleOid: number
 }
 
+interface CopyIn {
+  readonly runnable: Runnable
+  readonly staged: StagedCopy | undefined
+  readonly endsQuery: boolean
+}
+
 const hidden = { hides: 'everything' } as const
 
 export class CopyStatements {
@@ -37,42 +43,42 @@ export class CopyStatements {
     this.#options = options
   }
 
-  /** Runs it after all that is pending. */
-  async run(runnable: Runnable): Promise<void> {
+  /** Runs it after all that is pending. `endsQuery`: it is the last statement of a Query. */
+  async run(runnable: Runnable, endsQuery: boolean): Promise<void> {
     const { pipeline } = this.#options
     const isFirst = pipeline.status === 'I' && !pipeline.hasExecutes
     await pipeline.flush()
     if (pipeline.passesOver) return
-    const staged = this.#stagedOf(runnable)
+    const copy = { runnable, staged: this.#stagedOf(runnable), endsQuery }
     if (runnable.refusal !== undefined) {
       this.#options.steps.runWhole(runnable, false)
       return
     }
     if (!isFirst) {
-      this.#add(runnable, staged)
+      this.#add(copy)
       await pipeline.flush({ copy: this.#straightIn() })
       return
     }
     // What was parsed and bound must not hold the engine.
     await pipeline.sync({ hidden: true })
-    await this.#spooledIn(runnable, staged)
+    await this.#spooledIn(copy)
   }
 
   #stagedOf({ stage, identity }: Runnable): StagedCopy | undefined {
     return identity.roleOid === this.#options.everythingRoleOid ? undefined : stage?.()
   }
 
-  #add(runnable: Runnable, staged: StagedCopy | undefined): void {
+  #add({ runnable, staged, endsQuery }: CopyIn): void {
     const { steps } = this.#options
+    const execution = steps.execution(runnable, { endsQuery })
     if (staged === undefined) {
-      this.#addText(runnable.identity, runnable.composed.text, steps.execution(runnable))
+      this.#addText(runnable.identity, runnable.composed.text, execution)
       return
     }
     const { create, copy, insert, drop, inTablesName } = staged
     const words = steps.words({ ...runnable, composed: copy }, inTablesName)
     this.#addText(runnable.identity, create, { ...hidden, isOnTheWay: true })
     this.#addText(runnable.identity, copy.text, { ...hidden, inClientsWords: words })
-    const execution = steps.execution(runnable)
     const asCopy = (tag: string): string => tag.replace('INSERT 0', 'COPY')
     this.#addText(runnable.identity, insert, {
       ...execution,
@@ -112,15 +118,15 @@ export class CopyStatements {
     return { input: input(), output }
   }
 
-  async #spooledIn(runnable: Runnable, staged: StagedCopy | undefined): Promise<void> {
+  async #spooledIn(copy: CopyIn): Promise<void> {
     const { pipeline, outbox, spools } = this.#options
-    const answer = await this.#probe(runnable, staged)
+    const answer = await this.#probe(copy)
     if (answer === undefined) return
     await outbox.send(answer)
     const spool = spools.open()
     try {
       await this.#fill(spool)
-      this.#add(runnable, staged)
+      this.#add(copy)
       // CopyInResponse was said already.
       await pipeline.flush({ copy: { input: spool, output: () => Promise.resolve() } })
     } finally {
@@ -129,10 +135,8 @@ export class CopyStatements {
   }
 
   /** CopyInResponse; undefined if the COPY fails before it, and the client was told. */
-  async #probe(
-    runnable: Runnable,
-    staged: StagedCopy | undefined,
-  ): Promise<Uint8Array | undefined> {
+  async #probe(copy: CopyIn): Promise<Uint8Array | undefined> {
+    const { runnable, staged } = copy
     const answers: Uint8Array[] = []
     const stream: CopyStream = {
       input: failing(),
@@ -150,7 +154,7 @@ export class CopyStatements {
     await this.#options.pipeline.runAside(runnable.identity, messages, stream)
     if (answers.length > 0) return Buffer.concat(answers)
     // Once more, for PostgreSQL to say why, with all its fields.
-    this.#add(runnable, staged)
+    this.#add(copy)
     await this.#options.pipeline.flush({ copy: { input: failing() } })
     return undefined
   }

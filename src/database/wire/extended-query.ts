@@ -303,7 +303,8 @@ export class ExtendedQuery {
     if (bound?.kept !== undefined) return this.#sayKept(bound.kept, rowsMax)
     const sent = this.#executeMessage(portal, message)
     if (bound === undefined || runnable === undefined) this.#add(undefined, sent)
-    else if (runnable.plan.copy?.direction === 'from') return this.#options.copies.run(runnable)
+    else if (runnable.plan.copy?.direction === 'from')
+      return this.#options.copies.run(runnable, false)
     else if (rowsMax > 0) return this.#executePortion(portal, { bound, runnable, sent, rowsMax })
     else this.#options.steps.execute(runnable, sent)
     return undefined

@@ -344,7 +344,7 @@ class LocalWireSession implements WireSession {
     const composing = this.#composer.compose(plan)
     const runnable = composing instanceof Promise ? await composing : composing
     if (block === 'begins' && asksForBlock(runnable.plan)) this.#steps.beginBlock(runnable)
-    if (runnable.plan.copy?.direction === 'from') await this.#copies.run(runnable)
+    if (runnable.plan.copy?.direction === 'from') await this.#copies.run(runnable, isLast)
     else this.#steps.runWhole(runnable, isLast)
   }
 

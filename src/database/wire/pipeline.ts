@@ -115,6 +115,8 @@ export class Pipeline {
   /** The unit that runs, and its answer if that comes in parts. */
   #running: readonly Step[] = noSteps
   #parted: PartedReply | undefined
+  /** Of a COPY that a Query ends with, whose Sync is a unit of its own: see ReplyRead. */
+  #withheld: Uint8Array | undefined
   /** Takes what is said, if it is not for the client yet. */
   #kept: Outlet | undefined
   /** What was to be said before the last ReadyForQuery. */
@@ -344,16 +346,20 @@ export class Pipeline {
   }
 
   async #read(reply: Reply, part: Part, end: End): Promise<ReplyRead> {
-    const withheld = this.#parted?.withheld
+    const withheld = this.#parted?.withheld ?? this.#takeWithheld()
     const read = readReply(reply, this.#stepsLeft(part), {
       hidesReady: end === 'hidden-sync',
+      isPart: end === 'flush',
       withheld,
       schemaChanged: this.#options.onSchemaChange,
       lockHeard: (text) => this.#options.locks.heard(text),
       madeTemporary: this.#options.onTemporary,
       beforeReady: (status, hasFailed) => this.#becomeReady(status, hasFailed),
     })
-    if (end === 'flush') this.#isOpen = true
+    if (end === 'flush') {
+      this.#isOpen = true
+      this.#withheld = read.withheld
+    }
     if (!this.isEngaged) this.#opening.ended()
     else if (!this.#opening.isOver)
       this.#opening.ran({ ...part, end: end === 'flush' ? flushMessage : syncMessage })
@@ -379,6 +385,12 @@ export class Pipeline {
         await this.flush()
       }
     }
+  }
+
+  #takeWithheld(): Uint8Array | undefined {
+    const withheld = this.#passesOver ? undefined : this.#withheld
+    this.#withheld = undefined
+    return withheld
   }
 
   /** Those of a unit whose answers have not come in parts. */
@@ -450,6 +462,7 @@ export class Pipeline {
       }
       settle()
       failEach(this.#stepsLeft(part), error)
+      this.#withheld = undefined
       this.#passesOver = true
       // Behind another's transaction nothing of its own is open, and a Sync would wait for that.
       const isBehind = session.mustWait && !this.isEngaged

@@ -72,7 +72,7 @@ export interface ReplyRead {
 export interface ReadOptions {
   /** The client asked for no ReadyForQuery. */
   readonly hidesReady: boolean
-  /** More of the reply is to come. */
+  /** More of the reply, or of the Query, is to come. */
   readonly isPart?: boolean
   /** Of an earlier part. */
   readonly withheld?: Uint8Array | undefined
