@@ -38,24 +38,27 @@ export function startUpkeep(options: UpkeepOptions): Upkeep {
   let closed = false
   const isClosed = (): boolean => closed
   let last: Promise<void> = Promise.resolve()
+  let rounds = 0
   /** Rounds follow one another; one that fails is tried again at the next turn. */
-  const enqueue = (round: () => Promise<void>): Promise<void> => {
+  const runOnce = (): Promise<void> => {
+    rounds += 1
     last = last.then(async () => {
-      if (closed) return
       try {
-        await round()
+        if (!closed) await tendTables(options, isClosed)
       } catch (error) {
         if (!isStopping(error)) log.warn('upkeep failed', { error })
+      } finally {
+        rounds -= 1
       }
     })
     return last
   }
-  const tableTimer = setInterval(
-    () => void enqueue(() => tendTables(options, isClosed)),
-    settings.upkeep_interval_ms,
-  )
+  const tableTimer = setInterval(() => {
+    // A transaction that nobody minds may hold one up for hours, and one is enough after it.
+    if (rounds === 0) void runOnce()
+  }, settings.upkeep_interval_ms)
   return {
-    runOnce: () => enqueue(() => tendTables(options, isClosed)),
+    runOnce,
     close: async () => {
       closed = true
       clearInterval(tableTimer)

@@ -6,7 +6,7 @@ import { Queries } from '#src/engine/queries.js'
 import { startUpkeep } from '#src/engine/upkeep.js'
 import { createLog } from '#src/telemetry/log.js'
 import { createMetrics } from '#src/telemetry/metrics.js'
-import { openTestEngine } from '../../support/engine.js'
+import { openTestEngine, unit } from '../../support/engine.js'
 import { openTestServer } from '../../support/server.js'
 
 function walSegments(folder: string): number {
@@ -123,6 +123,37 @@ test('K5: tables older than engine.freeze_age_max are frozen', async () => {
     .toBeLessThan(100)
   expect((await ages())['young']).toBeGreaterThanOrEqual(young)
   await upkeep.close()
+})
+
+test('K5: rounds do not heap up behind a transaction', async () => {
+  await using opened = await openTestEngine()
+  const { engine } = opened
+  const { inBackground } = new Queries(engine)
+  let rounds = 0
+  let turns = 0
+  const interval = 20
+  const upkeep = startUpkeep({
+    queries: {
+      query: (sql, parameters) => {
+        if (sql.includes('pg_stat_all_tables')) rounds += 1
+        return inBackground.query(sql, parameters)
+      },
+    },
+    settings: { freeze_age_max: 1e9, upkeep_interval_ms: interval, vacuum_changes_min: 1e9 },
+    log: createLog({ level: 'silent', format: 'json', slow_statement_ms: 0 }),
+    metrics: createMetrics(),
+  })
+  const session = engine.openSession()
+  await session.run(unit('BEGIN'))
+  rounds = 0
+  const counting = setInterval(() => (turns += 1), interval)
+  await expect.poll(() => turns, { timeout: 20_000 }).toBeGreaterThan(15)
+  clearInterval(counting)
+  const last = upkeep.runOnce()
+  await session.run(unit('COMMIT'))
+  await last
+  await Promise.all([upkeep.close(), session.close()])
+  expect(rounds).toBeLessThanOrEqual(2)
 })
 
 test('K5: databases that nobody can enter do not age: transaction numbers can come round', async () => {
