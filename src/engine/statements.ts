@@ -119,6 +119,8 @@ export class Statements {
     } catch (error) {
       if (!isStale(error)) throw error
       this.#discard(key, prepared)
+      // Large ones push each other out of the memory, which may go on.
+      if (retries === 0 && isUnknownName(error)) return this.#executeAtOnce(request, values)
       if (retries === 0) throw error
       // Nothing of it has run: prepare it anew and run it once more.
       return this.#executePrepared(key, request, retries - 1)

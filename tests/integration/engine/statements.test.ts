@@ -53,14 +53,17 @@ test('one that is used once is gone when it has failed', async () => {
   expect(await prepared()).toBe(0)
 })
 
-test('one that is used once runs though its memory was needed before it did', async () => {
+test.each([
+  ['once', false],
+  ['often', true],
+])('one that is used %s runs though its memory was needed before it did', async (_often, reuse) => {
   const send: StatementRequest['send'] = async (sent) => {
     const reply = await opened.engine.run(sent)
     await opened.engine.run(unit('DEALLOCATE ALL'))
     return reply
   }
-  const once = request('SELECT $1::int + 1', { reuse: false, send })
-  const { rowCount, columns } = await statements.execute(once)
+  const needy = request('SELECT $1::int + 1', { reuse, send })
+  const { rowCount, columns } = await statements.execute(needy)
   expect({ rowCount, columns: columns.length }).toEqual({ rowCount: 1, columns: 1 })
 })
 
