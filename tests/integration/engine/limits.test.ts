@@ -219,3 +219,18 @@ test('COPY FROM STDIN without data does not end the engine', async () => {
   expect(await sqlState('COPY copied FROM STDIN')).toBe('57014')
   expect(opened.engine.generation).toBe(generation)
 })
+
+test('engine.memory_bytes_max leaves statements room beside what lasts', async () => {
+  const MiB = 1024 * 1024
+  const settings = (sessionsBytesMax: number) => ({
+    'engine.memory_bytes_max': 128 * MiB,
+    'engine.shared_buffers_bytes': 16 * MiB,
+    'engine.sessions_bytes_max': sessionsBytesMax,
+  })
+  await expect(openTestEngine({ settings: settings(16 * MiB + 1) })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining(`it must be ${128 * MiB + 1} at least`) as string,
+  })
+  await using small = await openTestEngine({ settings: settings(16 * MiB) })
+  expect(rowsOf(await small.engine.run(unit('SELECT 1')))).toEqual([['1']])
+})
