@@ -70,7 +70,7 @@ export class CopyStatements {
 
   #add({ runnable, staged, endsQuery }: CopyIn): void {
     const { steps } = this.#options
-    const execution = steps.execution(runnable, { endsQuery })
+    const execution = steps.execution(runnable, endsQuery)
     if (staged === undefined) {
       this.#addText(runnable.identity, runnable.composed.text, execution)
       return
