@@ -14,6 +14,7 @@ import {
   type ScriptedDoor,
   type ScriptedWatch,
 } from '../support/scripted-door.js'
+import { freePort } from '../support/free-port.js'
 import { openTestServer } from '../support/server.js'
 
 const home = mkdtempSync(join(tmpdir(), 'kalam-subscribe-'))
@@ -232,7 +233,7 @@ describe('exit codes', () => {
   })
 
   test('3: nothing listens; 4: no key, or one that is not known', async () => {
-    const unreachable = { KALAM_URL: 'http://127.0.0.1:9', KALAM_API_KEY: 'k' }
+    const unreachable = { KALAM_URL: `http://127.0.0.1:${await freePort()}`, KALAM_API_KEY: 'k' }
     const missing = await kalam(['subscribe', 'SELECT 1'], { home, env: unreachable })
     expect(missing.exit).toBe(3)
     expect(missing.stderr).toContain('nothing listens there')
