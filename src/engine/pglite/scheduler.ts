@@ -7,8 +7,8 @@
  *              └── waits while another session owns the engine
  *
  * A session owns the engine while its transaction is open or it holds a lease. Deadlines end both, and
- * count while somebody waits: the transaction is rolled back and the session's next unit is told why. So ends a session that
- * keeps too much of the memory.
+ * count while somebody waits: the transaction is rolled back and the session's next unit is told why.
+ * So ends a session that keeps too much of the memory.
  */
 import { DbError } from '../../errors.js'
 import { lastTag } from '../backend-messages.js'
